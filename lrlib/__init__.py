@@ -1,0 +1,29 @@
+"""lrlib: local rank of neural networks, the library behind The Local Rank Book."""
+
+from lrlib import data, experiments, nets, runtime
+from lrlib.jacobian import Spectra, jacobian_spectra
+from lrlib.rank import (
+    LocalRank,
+    count_above,
+    covariance_root,
+    effective_rank,
+    local_rank,
+    stable_rank,
+)
+from lrlib.train import train
+
+__all__ = [
+    "LocalRank",
+    "Spectra",
+    "count_above",
+    "covariance_root",
+    "data",
+    "effective_rank",
+    "experiments",
+    "jacobian_spectra",
+    "local_rank",
+    "nets",
+    "runtime",
+    "stable_rank",
+    "train",
+]

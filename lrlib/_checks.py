@@ -1,0 +1,68 @@
+"""Checks of arguments. Every message names the argument, the value that was given and the rule it broke."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def one_of(name: str, value: Any, allowed: Iterable[Any]) -> None:
+    """Raise ``ValueError`` unless ``value`` is one of ``allowed``."""
+    allowed = list(allowed)
+    if value not in allowed:
+        raise ValueError(f"{name}={value!r}: must be one of {', '.join(map(repr, allowed))}")
+
+
+def integer(name: str, value: Any, *, minimum: int, maximum: int | None = None) -> None:
+    """Raise unless ``value`` is an ``int`` (not a ``bool``) between ``minimum`` and ``maximum``."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{name}={value!r}: must be an integer, not {type(value).__name__}")
+    if value < minimum or (maximum is not None and value > maximum):
+        bound = f"at least {minimum}" if maximum is None else f"between {minimum} and {maximum}"
+        raise ValueError(f"{name}={value}: must be {bound}")
+
+
+def number(name: str, value: Any, *, minimum: float = 0.0, exclusive: bool = False) -> None:
+    """Raise unless ``value`` is a finite number that is at least (``exclusive``: above) ``minimum``."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{name}={value!r}: must be a number, not {type(value).__name__}")
+    if not (minimum < value if exclusive else minimum <= value) or value == float("inf"):
+        raise ValueError(
+            f"{name}={value}: must be finite and {'above' if exclusive else 'at least'} {minimum:g}"
+        )
+
+
+def finite(name: str, value: Tensor) -> None:
+    """Raise ``ValueError`` if ``value`` holds NaN or infinity; the message counts them."""
+    bad = int((~torch.isfinite(value)).sum())
+    if bad:
+        raise ValueError(
+            f"{name}: {bad} of its {value.numel()} entries are NaN or infinite; all must be finite"
+        )
+
+
+def real_floating(name: str, value: Any) -> None:
+    """Raise ``TypeError`` unless ``value`` is a float32 or float64 tensor."""
+    if not isinstance(value, Tensor):
+        raise TypeError(f"{name}: must be a torch.Tensor, not {type(value).__name__}")
+    if value.dtype not in (torch.float32, torch.float64):
+        raise TypeError(f"{name}: dtype is {value.dtype}; must be torch.float32 or torch.float64")
+
+
+def batch(name: str, value: Any) -> None:
+    """Raise unless ``value`` is a non-empty, finite float batch, at least 2-dimensional, batch first."""
+    real_floating(name, value)
+    if value.ndim < 2 or value.shape[0] == 0:
+        raise ValueError(f"{name}: shape is {tuple(value.shape)}; must be (n, ...) with n >= 1, batch first")
+    finite(name, value)
+
+
+def spectrum(name: str, value: Any) -> None:
+    """Raise unless ``value`` is a float tensor (..., k), k >= 1, finite and not negative."""
+    real_floating(name, value)
+    if value.ndim == 0 or value.shape[-1] == 0:
+        raise ValueError(f"{name}: shape is {tuple(value.shape)}; must be (..., k) with k >= 1")
+    finite(name, value)
+    if (value < 0).any():
+        raise ValueError(f"{name}: its smallest entry is {value.min():g}; singular values are not negative")

@@ -1,0 +1,167 @@
+"""What every figure with controls shares: one picture drawn by one JavaScript function, in three kinds of output.
+
+How to write a figure: subclass :class:`Figure`, name its JavaScript file in ``javascript``, declare what the
+picture needs as traits tagged ``sync=True`` (arrays as :func:`packed` bytes), and write ``alt_text`` and
+``draw_still``. The file defines ``async function render({ model, el })``, which may use the parts in
+``kit.js``, ends in ``export default { render }`` and returns a function that removes its listeners.
+"""
+
+import base64
+import html
+import io
+import json
+import re
+import zlib
+from pathlib import Path
+from typing import Any, ClassVar
+
+import anywidget
+import matplotlib as mpl
+import numpy as np
+import traitlets
+from matplotlib.figure import Figure as Canvas
+from PIL import Image
+
+from lrlib import runtime
+
+HERE = Path(__file__).parent
+STILL_DPI = 160
+STILL_COLOURS = 64  # a palette is enough for lines and letters, and makes the PNG three times smaller
+LABEL = re.compile(r"[a-z][a-z0-9-]*")
+
+PAGE = """\
+<div class="lr-mount" data-lr-mount="{label}">
+<img hidden class="lr-still" alt="{alt}" src="data:image/png;base64,{still}">
+<noscript><style>.lr-still[hidden] {{ display: block !important; max-width: 100% }}</style></noscript>
+<script type="application/json">{state}</script>
+</div>
+<style>
+{css}
+</style>
+<script type="module">
+{code}
+start("{label}", render);
+</script>
+"""
+
+
+def packed(array: Any, dtype: str) -> bytes:
+    """Return ``array`` as deflated little-endian bytes of ``dtype``, such as ``"<u2"``; kit.js unpacks it.
+
+    >>> len(packed([0] * 1000, "<u4")) < 100
+    True
+    """
+    return zlib.compress(np.ascontiguousarray(array, dtype=dtype).tobytes(), level=9)
+
+
+def script_json(value: Any) -> str:
+    r"""Return ``value`` as JSON that is safe anywhere in HTML, a ``<script>`` included.
+
+    ``<``, ``>`` and ``&`` become escapes, so neither ``</script>`` nor ``<!--`` can end it; all that is not
+    ASCII does too, U+2028 and U+2029 included.
+
+    >>> script_json("</script>")
+    '"\\u003c/script\\u003e"'
+    """
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+class Figure(anywidget.AnyWidget):
+    """A figure with controls: a widget when live, self-contained HTML in a page, a PNG when still.
+
+    Which of the three is decided by :func:`lrlib.runtime.output` when the figure is made. A live figure's
+    traits go both ways: Python reads what the reader chose, and can set it. No comm is opened otherwise.
+
+    Args:
+        label: the HTML id of the figure: lower-case letters, digits and hyphens, such as ``"rank-explorer"``.
+            Nothing else goes into the id, so a figure that is run again has the same one; where a page has
+            two figures of one label, the second gets ``-2``.
+        title: the line above the figure.
+        traits: the subclass's own traits.
+    """
+
+    javascript: ClassVar[Path]
+    label = traitlets.Unicode().tag(sync=True)
+    title = traitlets.Unicode().tag(sync=True)
+    alt = traitlets.Unicode().tag(sync=True)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Put the class's JavaScript behind the parts that all figures share."""
+        if "javascript" in cls.__dict__:
+            cls._esm = (HERE / "kit.js").read_text("utf-8") + cls.javascript.read_text("utf-8")
+            cls._css = (HERE / "figure.css").read_text("utf-8")
+        super().__init_subclass__(**kwargs)
+
+    def __init__(self, *, label: str, title: str, **traits: Any) -> None:
+        if not isinstance(label, str) or not LABEL.fullmatch(label):
+            raise ValueError(f"label={label!r}: must be lower-case letters, digits and hyphens, a letter first")
+        if not isinstance(title, str) or not title.strip():
+            raise ValueError(f"title={title!r}: must be a string that is not empty")
+        self._output = runtime.output()
+        super().__init__(label=label, title=title, **traits)
+
+    @traitlets.default("alt")
+    def alt_text(self) -> str:
+        """Return the figure in one sentence that does not change from run to run: it is the text/plain output."""
+        raise NotImplementedError(f"{type(self).__name__} must define alt_text")
+
+    def draw_still(self, canvas: Canvas) -> None:
+        """Draw the figure as it is set now on an empty matplotlib ``Figure``."""
+        raise NotImplementedError(f"{type(self).__name__} must define draw_still")
+
+    def open(self) -> None:
+        """Open the comm of a live figure. There is nobody at the other end of a page's or a still's."""
+        if self._output == "live":
+            super().open()
+
+    def still(self) -> bytes:
+        """Return the figure as it is set now as PNG, drawn by matplotlib on white, without pyplot."""
+        with mpl.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
+            canvas = Canvas(figsize=(7.2, 5.2), layout="constrained", facecolor="white")
+            self.draw_still(canvas)
+            drawn = io.BytesIO()
+            canvas.savefig(drawn, format="png", dpi=STILL_DPI)
+        small = io.BytesIO()
+        Image.open(drawn).convert("RGB").quantize(STILL_COLOURS, dither=Image.Dither.NONE).save(
+            small, format="PNG", optimize=True
+        )
+        return small.getvalue()
+
+    def page_state(self) -> dict[str, Any]:
+        """Return what the page's stand-in for the model starts from: this class's own synced traits."""
+        own = set(self.trait_names(sync=True)) - set(anywidget.AnyWidget.class_trait_names(sync=True))
+        values = {name: getattr(self, name) for name in sorted(own) if not name.startswith("_")}
+        arrays = {name: base64.b64encode(v).decode() for name, v in values.items() if isinstance(v, bytes)}
+        return {"values": {k: v for k, v in values.items() if k not in arrays}, "arrays": arrays}
+
+    def page(self) -> str:
+        """Return the figure as HTML that needs no kernel, no widget manager and no other host."""
+        code = str(self._esm) + (HERE / "page.js").read_text("utf-8")
+        css = str(self._css)
+        if "</" in css or re.search(r"</script|<!--", code, re.IGNORECASE):
+            raise ValueError(f"{self.javascript}: </script, </style or <!-- in it would end the page's own tag")
+        return PAGE.format(
+            label=self.label,
+            alt=html.escape(self.alt),
+            still=base64.b64encode(self.still()).decode(),
+            state=script_json(self.page_state()),
+            css=css,
+            code=code,
+        )
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the outputs of the kind that was decided when the figure was made."""
+        if self._output == "live":
+            data, metadata = super()._repr_mimebundle_(**kwargs)
+            return {**data, "text/plain": self.alt}, metadata
+        png = self.still()
+        data = {"text/plain": self.alt, "image/png": base64.b64encode(png).decode()}
+        if self._output == "page":
+            data["text/html"] = self.page()
+        width = round(Image.open(io.BytesIO(png)).width * 100 / STILL_DPI)
+        return data, {"image/png": {"width": width, "alt": self.alt}}
+
+    def __repr__(self) -> str:
+        """Return the alternative text: the same from run to run, unlike a memory address."""
+        return self.alt

@@ -1,0 +1,148 @@
+"""Networks whose every layer has a name: layer l of an MLP is the submodule ``L{l}``, its output p_l."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lrlib import _checks
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "relu": F.relu,
+    "leaky_relu": F.leaky_relu,
+    "hardtanh": F.hardtanh,
+    "tanh": torch.tanh,
+    "sigmoid": torch.sigmoid,
+    "softplus": F.softplus,
+    "gelu": F.gelu,
+    "silu": F.silu,
+    "elu": F.elu,
+    "identity": lambda p: p,
+}
+
+# Factors on He's standard deviation, sqrt(2 / fan_in). Small starts near the saddle at zero, where rank is
+# learned bit by bit; lazy starts so large that features hardly move (Chizat, Oyallon & Bach 2019).
+HE_FACTORS = {"he": 1.0, "small": 0.1, "lazy": 2.0}
+INITIALISATIONS = ("default", *HE_FACTORS)
+
+
+class ChainLink(NamedTuple):
+    """One factor of the chain rule: dp_l/dx = weight · diag(slope) · dp_{l-1}/dx (no slope for l = 1)."""
+
+    name: str
+    weight: Float[Tensor, "n_l n_prev"]
+    slope: Float[Tensor, "n n_prev"] | None
+
+
+class MLP(nn.Module):
+    """A multilayer perceptron, p_l = W_l h_{l-1} + b_l and h_l = phi(p_l), with h_0 = x and no phi after p_L.
+
+    Args:
+        widths: d, n_1, ..., n_L; at least two integers >= 1.
+        activation: a key of :data:`ACTIVATIONS`; ``"identity"`` gives a deep linear network.
+        bias: whether the layers have biases.
+        init: ``"default"`` is PyTorch's for ``nn.Linear`` (weights and biases uniform within
+            1/sqrt(fan_in)); ``"he"`` draws weights from N(0, 2/fan_in) with zero biases (He et al. 2015);
+            ``"small"`` and ``"lazy"`` are ``"he"`` times 0.1 and times 2.
+        scale: a further factor (> 0) on the initial weights; biases are left as they are.
+        generator: where the random numbers come from; the global generator is never touched.
+
+    Raises:
+        ValueError, TypeError: for an argument outside these rules.
+
+    Example:
+        >>> from lrlib.runtime import generator
+        >>> net = MLP([784, 128, 10], generator=generator(0))
+        >>> net.layers, [tuple(p.shape) for p in net.preactivations(torch.zeros(5, 784))]
+        (('L1', 'L2'), [(5, 128), (5, 10)])
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        *,
+        activation: str = "relu",
+        bias: bool = True,
+        init: str = "default",
+        scale: float = 1.0,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        if len(widths) < 2:
+            raise ValueError(f"widths={list(widths)}: must hold the input width and at least one layer's")
+        for i, width in enumerate(widths):
+            _checks.integer(f"widths[{i}]", width, minimum=1)
+        _checks.one_of("activation", activation, ACTIVATIONS)
+        _checks.one_of("init", init, INITIALISATIONS)
+        _checks.number("scale", scale, exclusive=True)
+        self.widths = tuple(widths)
+        self.activation = activation
+        self.layers = tuple(f"L{l}" for l in range(1, len(widths)))
+        for name, fan_in, fan_out in zip(self.layers, widths, widths[1:], strict=False):
+            # skip_init: nn.Linear would draw from the global generator before we overwrite it
+            layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out, bias=bias)
+            _initialise(layer, init, scale, generator)
+            self.add_module(name, layer)
+
+    def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n n_L"]:
+        """Return the last pre-activation p_L, (n, n_L)."""
+        return self.preactivations(x)[-1]
+
+    def preactivations(self, x: Float[Tensor, "n d"]) -> list[Float[Tensor, "n n_l"]]:
+        """Return p_1, ..., p_L, one (n, n_l) tensor a layer, in x's device and the network's dtype."""
+        self._check_width(x)
+        phi = ACTIVATIONS[self.activation]
+        outputs: list[Tensor] = []
+        for name in self.layers:
+            outputs.append(self.get_submodule(name)(phi(outputs[-1]) if outputs else x))
+        return outputs
+
+    def jacobian_chain(self, x: Float[Tensor, "n d"]) -> list[ChainLink]:
+        """Return the factors of dp_l/dx at every input, evaluated in x's dtype and device.
+
+        Layer l's link holds W_l and phi'(p_{l-1}); :mod:`lrlib.jacobian` multiplies them. The slope at a kink
+        is autograd's (0 for ReLU at 0).
+        """
+        self._check_width(x)
+        links: list[ChainLink] = []
+        h, slope = x, None
+        for name in self.layers:
+            layer = self.get_submodule(name)
+            weight = layer.weight.detach().to(x)
+            links.append(ChainLink(name, weight, slope))
+            bias = None if layer.bias is None else layer.bias.detach().to(x)
+            h, slope = _value_and_slope(ACTIVATIONS[self.activation], F.linear(h, weight, bias))
+        return links
+
+    def _check_width(self, x: Tensor) -> None:
+        if x.ndim != 2 or x.shape[1] != self.widths[0]:
+            raise ValueError(
+                f"x: one input has shape {tuple(x.shape[1:])}; this network takes ({self.widths[0]},)"
+            )
+
+
+def _value_and_slope(phi: Callable[[Tensor], Tensor], p: Tensor) -> tuple[Tensor, Tensor]:
+    """Return phi(p) and phi'(p), elementwise, the slope by autograd so that every activation is covered."""
+    with torch.enable_grad():
+        p = p.detach().requires_grad_()
+        h = phi(p)
+        (slope,) = torch.autograd.grad(h.sum(), p)
+    return h.detach(), slope
+
+
+@torch.no_grad()
+def _initialise(layer: nn.Linear, init: str, scale: float, generator: torch.Generator) -> None:
+    fan_in = layer.in_features
+    if init == "default":
+        bound = 1 / math.sqrt(fan_in)
+        layer.weight.uniform_(-bound, bound, generator=generator).mul_(scale)
+        if layer.bias is not None:
+            layer.bias.uniform_(-bound, bound, generator=generator)
+        return
+    layer.weight.normal_(0, HE_FACTORS[init] * math.sqrt(2 / fan_in), generator=generator).mul_(scale)
+    if layer.bias is not None:
+        layer.bias.zero_()

@@ -1,0 +1,112 @@
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from lrlib.nets import ACTIVATIONS, INITIALISATIONS, MLP
+from lrlib.runtime import generator
+
+TORCH_MODULES = {
+    "relu": nn.ReLU(),
+    "leaky_relu": nn.LeakyReLU(),
+    "hardtanh": nn.Hardtanh(),
+    "tanh": nn.Tanh(),
+    "sigmoid": nn.Sigmoid(),
+    "softplus": nn.Softplus(),
+    "gelu": nn.GELU(),
+    "silu": nn.SiLU(),
+    "elu": nn.ELU(),
+    "identity": nn.Identity(),
+}
+
+
+def as_sequential(net: MLP) -> nn.Sequential:
+    """The same function built from torch's own modules."""
+    layers = [net.get_submodule(name) for name in net.layers]
+    phi = TORCH_MODULES[net.activation]
+    return nn.Sequential(layers[0], *(m for layer in layers[1:] for m in (phi, layer)))
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("bias", [True, False])
+def test_forward_and_preactivations_equal_torchs_own_modules(activation, bias):
+    net = MLP([5, 7, 6, 3], activation=activation, bias=bias, generator=generator(1))
+    x = torch.randn(11, 5, generator=generator(2))
+    twin = as_sequential(net)
+    torch.testing.assert_close(net(x), twin(x))
+    for l, p in enumerate(net.preactivations(x)):
+        torch.testing.assert_close(p, twin[: 2 * l + 1](x))
+
+
+def test_every_activation_is_checked_against_torch():
+    assert set(TORCH_MODULES) == set(ACTIVATIONS)
+
+
+def test_layers_are_named_submodules():
+    net = MLP([4, 3, 2], generator=generator(0))
+    assert net.layers == ("L1", "L2")
+    assert [name for name, _ in net.named_parameters()] == ["L1.weight", "L1.bias", "L2.weight", "L2.bias"]
+
+
+@pytest.mark.parametrize(("init", "std"), [("he", 1.0), ("small", 0.1), ("lazy", 2.0)])
+def test_he_initialisations_have_the_stated_standard_deviation(init, std):
+    net = MLP([400, 400], init=init, scale=3.0, generator=generator(0))
+    expected = 3.0 * std * math.sqrt(2 / 400)
+    # the standard error of a standard deviation over N normal draws is std / sqrt(2N); five of them
+    assert abs(net.L1.weight.std().item() - expected) < 5 * expected / math.sqrt(2 * 400 * 400)
+    assert (net.L1.bias == 0).all()
+
+
+def test_default_initialisation_has_the_distribution_of_nn_linear():
+    net = MLP([400, 400], generator=generator(0))
+    assert net.L1.weight.abs().max() <= 1 / math.sqrt(400)
+    assert net.L1.bias.abs().max() <= 1 / math.sqrt(400)
+    theirs = nn.Linear(400, 400).weight.std().item()
+    # a uniform variable's fourth moment gives std/sqrt(5N) for one standard deviation; the difference of two
+    assert abs(net.L1.weight.std().item() - theirs) < 5 * math.sqrt(2) * theirs / math.sqrt(5 * 400 * 400)
+
+
+@pytest.mark.parametrize("init", INITIALISATIONS)
+def test_the_generator_decides_and_the_global_one_is_untouched(init):
+    before = torch.get_rng_state()
+    first, again, other = (MLP([6, 5, 4], init=init, generator=generator(s)) for s in (3, 3, 4))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))
+    assert not torch.equal(first.L1.weight, other.L1.weight)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_chain_slopes_equal_central_differences(activation):
+    net = MLP([3, 8, 2], activation=activation, generator=generator(5)).double()
+    x = torch.randn(20, 3, generator=generator(6), dtype=torch.float64)
+    slope = net.jacobian_chain(x)[1].slope
+    p, phi, h = net.preactivations(x)[0], TORCH_MODULES[activation], 1e-6
+    numeric = (phi(p + h) - phi(p - h)) / (2 * h)
+    torch.testing.assert_close(slope, numeric, rtol=0, atol=1e-8)  # O(h^2) + rounding 1e-16 / h
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"widths": [4]}, r"widths=\[4\]: must hold the input width"),
+        ({"widths": [4, 0]}, r"widths\[1\]=0: must be at least 1"),
+        ({"activation": "swash"}, "activation='swash': must be one of 'relu'"),
+        ({"init": "big"}, "init='big': must be one of"),
+        ({"scale": 0.0}, "scale=0.0: must be finite and above 0"),
+        ({"scale": math.nan}, "scale=nan: must be finite"),
+    ],
+)
+def test_bad_arguments_are_named(change, message):
+    with pytest.raises(ValueError, match=message):
+        MLP(**{"widths": [4, 2], "generator": generator(0)} | change)
+
+
+def test_non_integer_width_is_a_type_error():
+    with pytest.raises(TypeError, match=r"widths\[1\]=2.5: must be an integer, not float"):
+        MLP([4, 2.5], generator=generator(0))
+
+
+def test_wrong_input_width_is_named():
+    with pytest.raises(ValueError, match=r"x: one input has shape \(5,\); this network takes \(4,\)"):
+        MLP([4, 2], generator=generator(0))(torch.zeros(2, 5))

@@ -1,0 +1,144 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from lrlib.nets import MLP
+from lrlib.runtime import generator
+from lrlib.train import accuracy, log_steps, train
+
+N, D, OUT = 24, 5, 2
+
+
+def problem(seed: int = 0) -> tuple[MLP, torch.Tensor, torch.Tensor]:
+    g = generator(seed)
+    net = MLP([D, OUT], bias=False, generator=g).double()
+    x = torch.randn(N, D, generator=g, dtype=torch.float64)
+    return net, x, torch.randn(N, OUT, generator=g, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("momentum", [0.0, 0.8])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
+def test_weights_follow_the_update_rule_written_out_in_numpy(momentum, weight_decay, decoupled):
+    net, x, y = problem()
+    w, velocity, lr = net.L1.weight.detach().numpy().copy(), 0.0, 0.05
+    settings = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "decoupled": decoupled}
+    history = train(net, x, y, steps=20, batch_size=N, loss="mse", generator=generator(1), **settings)
+    xs, ys, losses = x.numpy(), y.numpy(), []
+    for _ in range(20):
+        residual = xs @ w.T - ys
+        losses.append(np.mean(residual**2))
+        gradient = 2 / residual.size * residual.T @ xs + (0 if decoupled else weight_decay * w)
+        velocity = momentum * velocity + gradient
+        w = (1 - lr * weight_decay * decoupled) * w - lr * velocity
+    np.testing.assert_allclose(net.L1.weight.detach().numpy(), w, rtol=1e-12)
+    np.testing.assert_allclose(history.loss, losses, rtol=1e-12)
+
+
+def test_a_direction_that_the_loss_does_not_need_decays_as_the_clock_says():
+    net, x, y = problem()
+    x = x.clone()
+    x[:, 0] = 0  # the first column of W_1 gets no gradient
+    start = net.L1.weight.detach()[:, 0].clone()
+    train(net, x, y, steps=50, lr=0.1, weight_decay=0.2, batch_size=6, loss="mse", generator=generator(1))
+    torch.testing.assert_close(net.L1.weight.detach()[:, 0], start * (1 - 0.1 * 0.2) ** 50)
+
+
+def test_it_learns_to_classify():
+    g = generator(0)
+    x = torch.randn(200, 2, generator=g)
+    y = (x[:, 0] * x[:, 1] > 0).long()
+    net = MLP([2, 32, 2], generator=g)
+    before = accuracy(net, x, y)
+    history = train(net, x, y, steps=800, lr=0.3, momentum=0.9, batch_size=50, generator=g)
+    assert accuracy(net, x, y) > 0.97 > before
+    assert history.loss.shape == (800,)
+
+
+def test_readings_are_taken_at_the_checkpoints_before_the_update():
+    net, x, y = problem()
+    first = net.L1.weight.detach().clone()
+    history = train(
+        net, x, y, steps=7, lr=0.1, batch_size=5, loss="mse", generator=generator(1),
+        measure=lambda n: n.L1.weight.detach().clone(), checkpoints=(0, 3, 7),
+    )  # fmt: skip
+    assert history.steps == (0, 3, 7)
+    assert torch.equal(history.readings[0], first)
+    assert not torch.equal(history.readings[1], first)
+    assert torch.equal(history.readings[2], net.L1.weight)
+
+
+def test_every_epoch_shows_every_input_once():
+    class Recorder(nn.Linear):
+        def forward(self, x):
+            seen.extend(x[:, 0].tolist())
+            return super().forward(x)
+
+    seen: list[float] = []
+    x = torch.arange(12.0).reshape(12, 1)
+    train(Recorder(1, 1), x, x, steps=6, lr=1e-9, batch_size=4, loss="mse", generator=generator(0))
+    assert sorted(seen[:12]) == sorted(seen[12:]) == list(range(12))
+    assert seen[:12] != seen[12:]
+
+
+def test_the_generator_decides_and_the_global_one_is_untouched():
+    before, results = torch.get_rng_state(), []
+    for _ in range(2):
+        net, x, y = problem()
+        train(net, x, y, steps=9, lr=0.1, batch_size=5, loss="mse", generator=generator(3))
+        results.append(net.L1.weight.detach())
+    assert torch.equal(*results)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step():
+    net, x, y = problem()
+    with pytest.raises(
+        FloatingPointError, match=r"loss is (inf|nan) at step \d+ of 5000: .*lr=50.0 is too large"
+    ):
+        train(net, x, y, steps=5000, lr=50.0, batch_size=N, loss="mse", generator=generator(0))
+
+
+@pytest.mark.parametrize(("last", "count"), [(1, 2), (10, 5), (8000, 20), (40000, 30)])
+def test_log_steps_start_at_zero_end_at_last_and_increase(last, count):
+    steps = log_steps(last, count)
+    assert steps[0] == 0
+    assert steps[-1] == last
+    assert list(steps) == sorted(set(steps))
+    assert len(steps) <= count + 1
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"steps": 0}, ValueError, "steps=0: must be at least 1"),
+        ({"steps": 2.5}, TypeError, "steps=2.5: must be an integer, not float"),
+        ({"lr": 0.0}, ValueError, "lr=0.0: must be finite and above 0"),
+        ({"lr": float("inf")}, ValueError, "lr=inf: must be finite"),
+        ({"batch_size": N + 1}, ValueError, f"batch_size={N + 1}: must be between 1 and {N}"),
+        ({"loss": "hinge"}, ValueError, "loss='hinge': must be one of 'cross_entropy', 'mse'"),
+        ({"momentum": 1.0}, ValueError, "momentum=1.0: must be below 1"),
+        ({"weight_decay": -0.1}, ValueError, "weight_decay=-0.1: must be finite and at least 0"),
+        ({"checkpoints": (0, 5, 3)}, ValueError, r"checkpoints=\[0, 5, 3\]: must increase"),
+        ({"checkpoints": (0, 999)}, ValueError, "to steps=10 at the most"),
+        (
+            {"y": torch.zeros(3)},
+            ValueError,
+            r"y: shape is \(3,\); must have one row for each of the 24 inputs",
+        ),
+    ],
+)
+def test_bad_arguments_are_named(change, error, message):
+    net, x, y = problem()
+    settings = {
+        "x": x,
+        "y": y,
+        "steps": 10,
+        "lr": 0.1,
+        "batch_size": 4,
+        "loss": "mse",
+        "generator": generator(0),
+    }
+    with pytest.raises(error, match=message):
+        train(net, **settings | change)
