@@ -1,6 +1,6 @@
 """lrlib: local rank of neural networks, the library behind The Local Rank Book."""
 
-from lrlib import data, experiments, nets, runtime
+from lrlib import data, experiments, nets, runtime, store, train
 from lrlib.jacobian import Spectra, jacobian_spectra
 from lrlib.rank import (
     LocalRank,
@@ -10,7 +10,6 @@ from lrlib.rank import (
     local_rank,
     stable_rank,
 )
-from lrlib.train import train
 
 __all__ = [
     "LocalRank",
@@ -25,5 +24,6 @@ __all__ = [
     "nets",
     "runtime",
     "stable_rank",
+    "store",
     "train",
 ]

@@ -4,7 +4,86 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from lrlib import data
-from lrlib.doctor import report
+from lrlib import data, experiments, store
+from lrlib.doctor import examine, missing_for_the_book
 
-FETCHED = tuple(name for name in data.NAMES if data.status_files(name))
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status: 0 all well, 1 a problem, explained, 130 interrupted."""
+    chosen = _parser().parse_args(arguments)
+    try:
+        return chosen.command(chosen)
+    except (data.DataError, store.StoreError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m lrlib", description="The Local Rank Book's library.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    doctor = commands.add_parser(
+        "doctor", help="tell what is installed, found and verified, and how to get the rest"
+    )
+    doctor.set_defaults(command=_doctor)
+
+    fetch = commands.add_parser("data", help="fetch and verify data sets")
+    fetch.add_argument("names", nargs="+", choices=data.NAMES, metavar="NAME", help=", ".join(data.NAMES))
+    fetch.set_defaults(command=_data)
+
+    run = commands.add_parser("run", help="run an experiment and store its result")
+    run.add_argument("name", choices=experiments.NAMES, metavar="NAME", help=", ".join(experiments.NAMES))
+    run.add_argument("--preset", choices=experiments.PRESETS, default="quick")
+    run.set_defaults(command=_run)
+
+    results = commands.add_parser("results", help="list the stored results")
+    results.set_defaults(command=_results)
+    return parser
+
+
+def _doctor(_: argparse.Namespace) -> int:
+    findings = []
+    for title, group in examine():
+        print(f"{title}")
+        for finding in group:
+            print(f"  {finding}")
+            findings.append(finding)
+    missing = missing_for_the_book(findings)
+    if not missing:
+        print("All that `make book` needs is here.")
+        return 0
+    print("`make book` cannot work yet. Do this:")
+    for remedy in dict.fromkeys(finding.remedy for finding in missing):
+        print(f"  {remedy}")
+    return 1
+
+
+def _data(chosen: argparse.Namespace) -> int:
+    for name in chosen.names:
+        paths = data.fetch(name)
+        print(f"{name}: verified" if paths else f"{name}: comes with scikit-learn, nothing to fetch")
+        for path in paths:
+            print(f"  {path}")
+    return 0
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    stored = experiments.run(chosen.name, chosen.preset)
+    print(f"{stored.name}-{stored.preset}: stored as {stored.path}")
+    return 0
+
+
+def _results(_: argparse.Namespace) -> int:
+    runs = list(store.stored())
+    for run in runs:
+        print(f"{run.name}-{run.preset}  {run.path}")
+    if not runs:
+        print(f"none in {store.folder()}; make one with: python -m lrlib run NAME --preset full")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

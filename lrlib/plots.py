@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 
+import seaborn
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 from numpy import ndarray
+from pandas import DataFrame
 
 # seaborn's "colorblind" palette, in its order (a test holds it to that)
 PALETTE = (
@@ -51,6 +54,7 @@ def spectrum(
         ax: the axes to draw on; a new pyplot figure's if left out.
     """
     ax = _axes(ax)
+    ax.set_yscale("log")
     places = range(1, len(median) + 1)
     style = layer_style(index)
     marker = "o" if len(median) <= 16 else None
@@ -58,7 +62,6 @@ def spectrum(
     ax.plot(places, median, color=style["color"], linewidth=1.8, marker=marker, markersize=3.5)
     if threshold is not None:
         ax.axhline(threshold, color="black", linewidth=1, linestyle="--")
-    ax.set_yscale("log")
     ax.set_xticks([1, len(median)] if len(median) > 1 else [1])
     return ax
 
@@ -98,6 +101,36 @@ def rank_curves(
     return ax
 
 
+def seed_curves(table: DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw one reading of every layer over training: the mean over seeds, in a band from the lowest to the highest.
+
+    Args:
+        table: rows of one reading at one threshold, such as :mod:`lrlib.experiments` stores: columns seed, step,
+            layer and mean.
+        ax: the axes to draw on; a new pyplot figure's if left out.
+    """
+    ax = _axes(ax)
+    layers = sorted(table["layer"].unique())
+    seaborn.lineplot(
+        table,
+        x="step",
+        y="mean",
+        hue="layer",
+        style="layer",
+        hue_order=layers,
+        style_order=layers,
+        palette=list(PALETTE[: len(layers)]),
+        dashes=list(DASHES[: len(layers)]),
+        errorbar=("pi", 100),  # the interval that holds all seeds
+        ax=ax,
+    )
+    _step_axis(ax, sorted(table["step"].unique()))
+    ax.set_ylim(bottom=0)
+    ax.set_ylabel("local rank")
+    ax.legend(frameon=False, handlelength=3)
+    return ax
+
+
 def _step_axis(ax: Axes, steps: Sequence[int]) -> None:
     """Make the x axis logarithmic in the training step, with room for a step 0."""
     ax.set_xlabel("training step")
@@ -106,8 +139,11 @@ def _step_axis(ax: Axes, steps: Sequence[int]) -> None:
         return
     if steps[0] == 0:
         ax.set_xscale("symlog", linthresh=positive[0], linscale=0.4)
+        ax.set_xlim(left=-0.1 * positive[0])
     else:
         ax.set_xscale("log")
+    ax.xaxis.set_major_formatter("{x:.0f}")
+    ax.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _axes(ax: Axes | None) -> Axes:

@@ -126,7 +126,9 @@ def fetch(name: str, *, progress: bool = True) -> tuple[Path, ...]:
     if name not in SOURCES:
         return ()
     source, where = SOURCES[name], folders()
-    return tuple(obtain(source, file, where, patience=Patience(), progress=progress)[0] for file in source.files)
+    return tuple(
+        obtain(source, file, where, patience=Patience(), progress=progress)[0] for file in source.files
+    )
 
 
 def status(name: str) -> tuple[FileStatus, ...]:

@@ -98,7 +98,9 @@ def _body(url: str, file: IdxFile, patience: Patience, progress: bool) -> bytes:
             timeout=patience.silence,
             headers={"Accept-Encoding": "identity"},  # the file as stored, not compressed once more
         )
-        thread = threading.Thread(target=_note_failure, args=(failures, fetch, url, received), daemon=True)
+        thread = threading.Thread(
+            target=_note_failure, args=(failures, fetch, url, received), name=f"download {url}", daemon=True
+        )
         thread.start()
         try:
             thread.join(patience.deadline)

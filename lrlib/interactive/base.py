@@ -22,7 +22,7 @@ import traitlets
 from matplotlib.figure import Figure as Canvas
 from PIL import Image
 
-from lrlib import runtime
+from lrlib import _checks, runtime
 
 HERE = Path(__file__).parent
 STILL_DPI = 160
@@ -46,12 +46,17 @@ start("{label}", render);
 
 
 def packed(array: Any, dtype: str) -> bytes:
-    """Return ``array`` as deflated little-endian bytes of ``dtype``, such as ``"<u2"``; kit.js unpacks it.
+    """Return ``array`` as deflated bytes of ``dtype``, ``"<u2"`` or ``"<u4"``; ``unpack`` in kit.js undoes it.
 
-    >>> len(packed([0] * 1000, "<u4")) < 100
+    Differences between neighbours are what is deflated: curves that are smooth become half as long. They wrap
+    round at the size of ``dtype``, and so does the sum that undoes them.
+
+    >>> len(packed(range(1000), "<u4")) < 100
     True
     """
-    return zlib.compress(np.ascontiguousarray(array, dtype=dtype).tobytes(), level=9)
+    _checks.one_of("dtype", dtype, ("<u2", "<u4"))
+    flat = np.asarray(array).astype(dtype).ravel()
+    return zlib.compress(np.diff(flat, prepend=flat.dtype.type(0)).tobytes(), level=9)
 
 
 def script_json(value: Any) -> str:
@@ -95,13 +100,18 @@ class Figure(anywidget.AnyWidget):
 
     def __init__(self, *, label: str, title: str, **traits: Any) -> None:
         if not isinstance(label, str) or not LABEL.fullmatch(label):
-            raise ValueError(f"label={label!r}: must be lower-case letters, digits and hyphens, a letter first")
+            raise ValueError(
+                f"label={label!r}: must be lower-case letters, digits and hyphens, a letter first"
+            )
         if not isinstance(title, str) or not title.strip():
             raise ValueError(f"title={title!r}: must be a string that is not empty")
         self._output = runtime.output()
         super().__init__(label=label, title=title, **traits)
 
     @traitlets.default("alt")
+    def _alt_text(self) -> str:
+        return self.alt_text()
+
     def alt_text(self) -> str:
         """Return the figure in one sentence that does not change from run to run: it is the text/plain output."""
         raise NotImplementedError(f"{type(self).__name__} must define alt_text")
@@ -140,7 +150,9 @@ class Figure(anywidget.AnyWidget):
         code = str(self._esm) + (HERE / "page.js").read_text("utf-8")
         css = str(self._css)
         if "</" in css or re.search(r"</script|<!--", code, re.IGNORECASE):
-            raise ValueError(f"{self.javascript}: </script, </style or <!-- in it would end the page's own tag")
+            raise ValueError(
+                f"{self.javascript}: </script, </style or <!-- in it would end the page's own tag"
+            )
         return PAGE.format(
             label=self.label,
             alt=html.escape(self.alt),

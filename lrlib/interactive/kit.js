@@ -20,7 +20,9 @@ async function unpack(model, name, Type) {
   const value = model.get(name); // a DataView, or an ArrayBuffer, or a typed array
   const bytes = ArrayBuffer.isView(value) ? new Uint8Array(value.buffer, value.byteOffset, value.byteLength) : value;
   const inflated = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Type(await new Response(inflated).arrayBuffer());
+  const numbers = new Type(await new Response(inflated).arrayBuffer());
+  for (let i = 1; i < numbers.length; i += 1) numbers[i] += numbers[i - 1]; // they were sent as differences
+  return numbers;
 }
 
 /** An id for the figure that nothing else in the document has: its label, or label-2, label-3, ... */
@@ -46,6 +48,14 @@ function moveByKey(event, index, count) {
   }[event.key];
   if (target === undefined || event.ctrlKey || event.altKey || event.metaKey) return null;
   return Math.min(count - 1, Math.max(0, target));
+}
+
+/** Keep letters typed in the figure from JupyterLab, where "a" would add a cell and "x" cut one. */
+function keepLetters(root, signal) {
+  const keep = (event) => {
+    if (event.key.length === 1 && !event.ctrlKey && !event.altKey && !event.metaKey) event.stopPropagation();
+  };
+  root.addEventListener("keydown", keep, { signal });
 }
 
 /**
@@ -124,4 +134,74 @@ function spread(positions, gap, low, high) {
 function powerOfTen(exponent) {
   const raised = make("tspan", { dy: "-0.45em", "font-size": "80%" }, String(exponent).replace("-", "\u2212"));
   return ["10", raised];
+}
+
+/** SVG text at a point. */
+function say(x, y, text, attributes = {}) {
+  return make("text", { x: x.toFixed(1), y: y.toFixed(1), ...attributes }, text);
+}
+
+/** Places of the steps on a logarithmic axis; a step 0 has one of its own at the left, behind a break. */
+function stepAxis(steps, from, to) {
+  const positive = steps.filter((step) => step > 0);
+  if (!positive.length) return { places: steps.map(() => (from + to) / 2), ticks: [[(from + to) / 2, "0"]], zero: null };
+  const hasZero = positive.length < steps.length;
+  const start = hasZero ? from + Math.min(44, (to - from) / 6) : from;
+  const toX = scale(Math.log10(positive[0]), Math.log10(positive.at(-1)), start, to);
+  const ticks = hasZero ? [[from, "0"]] : [];
+  for (let d = Math.ceil(Math.log10(positive[0])); 10 ** d <= positive.at(-1); d += 1) {
+    ticks.push([toX(d), d < 5 ? String(10 ** d) : powerOfTen(d)]);
+  }
+  if (ticks.length === (hasZero ? 1 : 0)) ticks.push([toX(Math.log10(positive[0])), String(positive[0])]);
+  return {
+    places: steps.map((step) => (step > 0 ? toX(Math.log10(step)) : from)),
+    ticks,
+    zero: hasZero ? (from + start) / 2 : null,
+  };
+}
+
+/** Round numbers from 0 to `most`, about five of them. */
+function rankTicks(most) {
+  const stride = [1, 2, 4, 5, 8, 10, 16, 20, 32, 40, 50, 64, 100, 128, 200, 250, 256, 500].find((n) => most / n <= 5);
+  const ticks = [];
+  for (let rank = 0; rank <= most; rank += stride ?? Math.ceil(most / 5)) ticks.push(rank);
+  return ticks;
+}
+
+/** Names in at most `room` letters; numbers (#1, #2, ...) where names cut that short would be the same. */
+function shortNames(names, room) {
+  const cut = names.map((name) => (name.length > room ? `${name.slice(0, room - 1)}…` : name));
+  return new Set(cut).size === names.length ? cut : names.map((_, i) => `#${i + 1}`);
+}
+
+/** The place of the value nearest to this one. */
+function nearest(values, value) {
+  return values.reduce((best, v, i) => (Math.abs(v - value) < Math.abs(values[best] - value) ? i : best), 0);
+}
+
+/** A button that plays the training from step to step. Not offered to those who asked for less motion. */
+function playback(button, { advance, atEnd }) {
+  let timer = null;
+  const label = () => {
+    button.textContent = timer === null ? "▶" : "❚❚";
+    button.setAttribute("aria-label", timer === null ? "Play the training" : "Pause");
+  };
+  const stop = () => {
+    clearInterval(timer);
+    timer = null;
+    label();
+  };
+  const tick = () => {
+    advance();
+    if (atEnd()) stop();
+  };
+  const toggle = () => {
+    if (timer !== null) return stop();
+    timer = setInterval(tick, 220);
+    label();
+    return advance();
+  };
+  button.hidden = matchMedia("(prefers-reduced-motion: reduce)").matches;
+  label();
+  return { stop, toggle };
 }

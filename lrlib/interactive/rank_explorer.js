@@ -1,8 +1,6 @@
 // RankExplorer: singular values of every layer, a threshold to move, and the local rank over training.
 // Nothing is computed here that a reader could quote: counts come from Python, for every place of both sliders.
 
-const PLAY_MS = 220; // a step of training every so often
-
 /** Look-ups in what Python sent, at a place (s, e): the s-th step and the e-th threshold. */
 async function readings(model) {
   const facts = model.get("facts");
@@ -37,14 +35,10 @@ function layerLine(facts, l, d, extra = {}) {
   return make("path", { d, class: "lr-line", stroke, "stroke-dasharray": dashes || null, ...extra });
 }
 
-function say(x, y, text, attributes = {}) {
-  return make("text", { x: x.toFixed(1), y: y.toFixed(1), ...attributes }, text);
-}
-
 /** Where the panels of the spectra stand in a plot so many pixels wide: up to four in a row. */
 function panelPlaces(width, count) {
   const columns = Math.min(count, width < 520 ? 2 : 4);
-  const [left, right, top, bottom, gap] = [34, 10, 26, 22, 14];
+  const [left, right, top, bottom, gap] = [36, 10, 26, 22, 14];
   const size = (width - left - right - gap * (columns - 1)) / columns;
   const height = width < 520 ? 128 : 168;
   return {
@@ -87,17 +81,12 @@ function spectrumPanel(panel, { facts, data, state, id, toY, bottom, top }) {
     make("line", { class: "lr-axis", x1: x, x2: x + width, y1: y + height, y2: y + height }),
     say(toX(1), y + height + 15, "1", { "text-anchor": "middle" }),
     k > 1 ? say(toX(k), y + height + 15, String(k), { "text-anchor": "middle" }) : null,
-    say(x, y - 12, shortened(facts.layers[l], width), { class: "lr-strong" }),
+    say(x, y - 12, shortNames(facts.layers, 10)[l], { class: "lr-strong" }),
     say(x + width, y - 12, `${count} of ${k}`, { "text-anchor": "end" }),
-    make("g", { "clip-path": `url(#${id}-below-${l})`, opacity: 0.4 }, ink()),
+    make("g", { "clip-path": `url(#${id}-below-${l})`, opacity: 0.5 }, ink()),
     make("g", { "clip-path": `url(#${id}-above-${l})` }, ink()),
     make("line", { class: "lr-cut", x1: x, x2: x + width, y1: cut, y2: cut }),
   );
-}
-
-function shortened(name, width) {
-  const room = Math.max(4, Math.floor((width - 84) / 7));
-  return name.length > room ? `${name.slice(0, room - 1)}…` : name;
 }
 
 /** Draw all spectra. The grips stay the same elements while one is dragged: a new one would lose the pointer. */
@@ -130,8 +119,9 @@ function drawSpectra(svg, grips, context) {
 /** Draw local rank against the step at the threshold of now, for every layer. Returns x -> place of a step. */
 function drawCurves(svg, { facts, data, state, width, height }) {
   const { steps, layers } = facts;
-  const labelRoom = 14 + 7 * Math.min(10, Math.max(...layers.map((name) => name.length)));
-  const [left, right, top, bottom] = [34, width - labelRoom, 10, height - 38];
+  const names = shortNames(layers, 10);
+  const labelRoom = 14 + 7 * Math.max(...names.map((name) => name.length));
+  const [left, right, top, bottom] = [36, width - labelRoom, 10, height - 38];
   const { places, ticks, zero } = stepAxis(steps, left + 6, right - 6);
   const most = Math.max(...facts.widths);
   const toY = scale(0, most, bottom, top + 4);
@@ -158,37 +148,10 @@ function drawCurves(svg, { facts, data, state, width, height }) {
       layerLine(facts, l, path(mean.map((rank, s) => [places[s], toY(rank)]))),
       make("circle", { cx: here, cy: toY(mean[state.s]), r: 4.5, fill: facts.colours[l % facts.colours.length], class: "lr-dot" }),
       make("line", { class: "lr-lead", x1: places.at(-1) + 4, y1: ends[l], x2: right + 6, y2: labels[l] }),
-      say(right + 9, labels[l] + 4, shortened(layers[l], 84 + 70)),
+      say(right + 9, labels[l] + 4, names[l]),
     ]),
   );
   return (x) => places.reduce((best, place, s) => (Math.abs(place - x) < Math.abs(places[best] - x) ? s : best), 0);
-}
-
-/** Places of the steps on a logarithmic axis; a step 0 has one of its own at the left, behind a break. */
-function stepAxis(steps, from, to) {
-  const positive = steps.filter((step) => step > 0);
-  if (!positive.length) return { places: steps.map(() => (from + to) / 2), ticks: [[(from + to) / 2, "0"]], zero: null };
-  const hasZero = positive.length < steps.length;
-  const start = hasZero ? from + Math.min(44, (to - from) / 6) : from;
-  const toX = scale(Math.log10(positive[0]), Math.log10(positive.at(-1)), start, to);
-  const ticks = hasZero ? [[from, "0"]] : [];
-  for (let d = Math.ceil(Math.log10(positive[0])); 10 ** d <= positive.at(-1); d += 1) {
-    ticks.push([toX(d), (10 ** d).toLocaleString("en")]);
-  }
-  if (ticks.length === (hasZero ? 1 : 0)) ticks.push([toX(Math.log10(positive[0])), positive[0].toLocaleString("en")]);
-  return {
-    places: steps.map((step) => (step > 0 ? toX(Math.log10(step)) : from)),
-    ticks,
-    zero: hasZero ? (from + start) / 2 : null,
-  };
-}
-
-/** Round numbers from 0 to `most`, about five of them. */
-function rankTicks(most) {
-  const stride = [1, 2, 4, 5, 8, 10, 16, 20, 32, 40, 50, 64, 100, 128, 200, 250, 256, 500].find((n) => most / n <= 5);
-  const ticks = [];
-  for (let rank = 0; rank <= most; rank += stride ?? Math.ceil(most / 5)) ticks.push(rank);
-  return ticks;
 }
 
 /** The counts of every layer, in a table that a screen reader can walk through. */
@@ -209,7 +172,7 @@ function countTable(facts) {
       make("td", {}, `${facts.widths[l]}`),
     );
   });
-  const head = ["layer", "count", "± s.e.", "of"].map((text) => make("th", { scope: "col" }, text));
+  const head = ["layer", "count", "s.e.", "of"].map((text) => make("th", { scope: "col" }, text));
   const table = make("table", {}, make("caption", {}, "Singular values with ", condition), make("thead", {}, make("tr", {}, head)), make("tbody", {}, rows));
   return { table, cells, condition };
 }
@@ -234,14 +197,14 @@ async function render({ model, el }) {
   const output = make("p", { "data-output": true, "aria-live": "polite", class: "lr-output" });
   const root = make(
     "div",
-    { class: "lr-figure", id, "data-figure": "RankExplorer", role: "group", "aria-label": model.get("title"), "data-lm-suppress-shortcuts": "true" },
+    { class: "lr-figure", id, "data-figure": "RankExplorer", role: "group", "aria-label": model.get("title") },
     make("p", { class: "lr-title" }, model.get("title")),
     make(
       "div",
       { class: "lr-controls" },
       make("div", { class: "lr-with-button" }, play, stepSlider.node),
       epsSlider.node,
-      make("label", { class: "lr-check" }, relative, make("span", {}, "relative to σ₁, the largest")),
+      make("label", { class: "lr-check" }, relative, make("span", {}, "relative to σ₁")),
     ),
     make("p", { class: "lr-heading" }),
     spectra,
@@ -249,6 +212,7 @@ async function render({ model, el }) {
     output,
   );
   const [spectraHeading, curvesHeading] = root.querySelectorAll(".lr-heading");
+  keepLetters(root, signal);
   el.append(root);
 
   const now = () => {
@@ -268,8 +232,8 @@ async function render({ model, el }) {
     epsSlider.show(state.e, data.places(state.relative), where.eps);
     relative.checked = state.relative;
     spectraHeading.replaceChildren(
-      make("strong", {}, state.relative ? "Singular values σᵢ / σ₁" : "Singular values σᵢ"),
-      ` by index i: median over ${facts.n} probe inputs, band from 10 % to 90 % of them`,
+      make("strong", {}, "Singular values σ", make("sub", {}, "i"), state.relative ? [" / σ", make("sub", {}, "1")] : null),
+      ` against i: median over ${facts.n} probe inputs, band from 10 % to 90 % of them`,
     );
     curvesHeading.replaceChildren(make("strong", {}, "Local rank over training"), `: mean count with ${where.condition}`);
     condition.textContent = where.condition;
@@ -307,15 +271,13 @@ async function render({ model, el }) {
   }
   draggable(curves, curves, (x) => goTo(stepAt(x)), signal);
   play.addEventListener("click", player.toggle, { signal });
-  relative.addEventListener(
-    "change",
-    () => {
-      const most = facts.thresholds[data.places(relative.checked) - 1];
-      if (model.get("eps") > most) model.set("eps", most);
-      choose("relative", relative.checked);
-    },
-    { signal },
-  );
+  const switchTo = () => {
+    const wanted = relative.checked; // read now: setting eps draws, and drawing sets the box
+    const most = facts.thresholds[data.places(wanted) - 1];
+    if (model.get("eps") > most) model.set("eps", most);
+    choose("relative", wanted);
+  };
+  relative.addEventListener("change", switchTo, { signal });
   const changes = ["change:step", "change:eps", "change:relative"];
   changes.forEach((name) => model.on(name, draw));
   const observer = new ResizeObserver(draw);
@@ -331,42 +293,10 @@ async function render({ model, el }) {
   };
 }
 
-/** The place of the value nearest to this one. */
-function nearest(values, value) {
-  return values.reduce((best, v, i) => (Math.abs(v - value) < Math.abs(values[best] - value) ? i : best), 0);
-}
-
 /** What is chosen, as it is written everywhere in the figure. */
 function words(facts, state) {
   const eps = String(facts.thresholds[state.e]);
   return { step: String(facts.steps[state.s]), eps, condition: state.relative ? `σ > ${eps} σ₁` : `σ > ${eps}` };
-}
-
-/** A button that plays the training from step to step. Not offered to those who asked for less motion. */
-function playback(button, { advance, atEnd }) {
-  let timer = null;
-  const label = () => {
-    button.textContent = timer === null ? "▶" : "❚❚";
-    button.setAttribute("aria-label", timer === null ? "Play the training" : "Pause");
-  };
-  const stop = () => {
-    clearInterval(timer);
-    timer = null;
-    label();
-  };
-  const tick = () => {
-    advance();
-    if (atEnd()) stop();
-  };
-  const toggle = () => {
-    if (timer !== null) return stop();
-    timer = setInterval(tick, PLAY_MS);
-    label();
-    return advance();
-  };
-  button.hidden = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  label();
-  return { stop, toggle };
 }
 
 export default { render };

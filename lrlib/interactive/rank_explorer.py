@@ -3,6 +3,7 @@
 import math
 import operator
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -63,9 +64,13 @@ class RankExplorer(Figure):
     eps = traitlets.Float().tag(sync=True)
     relative = traitlets.Bool().tag(sync=True)
     facts = traitlets.Dict().tag(sync=True)  # what the picture needs besides its numbers
-    counts = traitlets.Bytes().tag(sync=True)  # mean counts in hundredths, uint32 (absolute, relative) x (S, L, E)
+    counts = traitlets.Bytes().tag(
+        sync=True
+    )  # mean counts in hundredths, uint32 (absolute, relative) x (S, L, E)
     stderrs = traitlets.Bytes().tag(sync=True)  # their standard errors, uint32, likewise
-    bands = traitlets.Bytes().tag(sync=True)  # codes of log10 sigma, uint16 (absolute, relative) x (S, 3, sum k_l)
+    bands = traitlets.Bytes().tag(
+        sync=True
+    )  # codes of log10 sigma, uint16 (absolute, relative) x (S, 3, sum k_l)
 
     def __init__(
         self,
@@ -120,7 +125,6 @@ class RankExplorer(Figure):
     def _keep_eps_on_grid(self, change: dict) -> None:
         self.eps = self.eps  # the validator moves what lies beyond the relative grid
 
-    @traitlets.default("alt")
     def alt_text(self) -> str:
         """Return what is shown, without a number that training decides."""
         return (
@@ -138,14 +142,18 @@ class RankExplorer(Figure):
         ends = np.cumsum(self._widths)[:-1]
         for i, (ax, band) in enumerate(zip(panels, np.split(bands, ends, axis=1), strict=True)):
             plots.spectrum(*band, index=i, threshold=self.eps, ax=ax)
-            ax.set_title(f"{self.layers[i]}\n{mean[self._place()][i]:.2f} of {self._widths[i]}", fontsize=10)
+            name = self.layers[i] if len(self.layers[i]) <= 60 // len(panels) else f"#{i + 1}"
+            ax.set_title(f"{name}\n{mean[self._place()][i]:.2f} of {self._widths[i]}", fontsize=10)
             ax.set_xlabel("index i")
         panels[0].set_ylim(10**FLOOR, 1.3 if self.relative else self.thresholds[-1])
-        panels[0].set_ylabel("σᵢ / σ₁" if self.relative else "σᵢ")
+        panels[0].set_ylabel(r"$\sigma_i / \sigma_1$" if self.relative else r"$\sigma_i$")
         curves = mean[:, self._grid(self.relative).index(self.eps)]
         ax = plots.rank_curves(self.steps, curves, self.layers, step=self.step, ax=lower.subplots())
         ax.set_ylim(0, 1.05 * max(self._widths))
-        ax.set_title(f"step {self.step}, singular values above {self.eps:g}{' σ₁' * self.relative}", fontsize=10)
+        ax.set_title(
+            f"step {self.step}, singular values above {self.eps:g}{' of the largest' * self.relative}",
+            fontsize=10,
+        )
 
     def _grid(self, relative: bool) -> list[float]:
         return self.thresholds[: self._relative_places] if relative else self.thresholds
@@ -192,7 +200,7 @@ def _totals(counts: Int64[ndarray, "n E"]) -> Int64[ndarray, "2 E"]:
 def _bands(values: Sequence[torch.Tensor], *, relative: bool) -> Float[ndarray, "3 k"]:
     """Return the median and the band's edges over inputs of every layer's singular values, side by side."""
     parts = []
-    for layer in values:
+    for layer in (v.to(torch.float64) for v in values):
         top = layer[:, :1].clamp_min(torch.finfo(torch.float64).tiny) if relative else 1.0
         parts.append(np.quantile((layer / top).numpy(), BAND, axis=0))
     return np.concatenate(parts, axis=1)
@@ -215,7 +223,7 @@ def _checked_steps(steps: Sequence[int]) -> list[int]:
         checked = [operator.index(step) for step in steps]
     except TypeError:
         raise TypeError(f"steps={steps!r}: must be a sequence of integers, the training steps") from None
-    if not checked or checked[0] < 0 or any(a >= b for a, b in zip(checked, checked[1:], strict=False)):
+    if not checked or checked[0] < 0 or any(a >= b for a, b in pairwise(checked)):
         raise ValueError(f"steps={checked}: must be at least one step, none negative, strictly increasing")
     return checked
 
@@ -229,9 +237,13 @@ def _check_spectra(spectra: Sequence[Any], steps: list[int]) -> None:
         if not (hasattr(spectrum, "layers") and hasattr(spectrum, "values")):
             raise TypeError(f"{name}: must be a Spectra, not {type(spectrum).__name__}")
         if not spectrum.layers or len(spectrum.layers) != len(spectrum.values):
-            raise ValueError(f"{name}: has {len(spectrum.layers)} layers; must be at least one, with values for each")
+            raise ValueError(
+                f"{name}: has {len(spectrum.layers)} layers; must be at least one, with values for each"
+            )
         if tuple(spectrum.layers) != tuple(spectra[0].layers):
-            raise ValueError(f"{name}: layers are {spectrum.layers}; must be {spectra[0].layers}, as in spectra[0]")
+            raise ValueError(
+                f"{name}: layers are {spectrum.layers}; must be {spectra[0].layers}, as in spectra[0]"
+            )
         for layer, values, first in zip(spectrum.layers, spectrum.values, spectra[0].values, strict=True):
             _check_values(f"{name}[{layer!r}]", values, (spectra[0].values[0].shape[0], first.shape[-1]))
 
@@ -239,7 +251,9 @@ def _check_spectra(spectra: Sequence[Any], steps: list[int]) -> None:
 def _check_values(name: str, values: torch.Tensor, shape: tuple[int, int]) -> None:
     _checks.spectrum(name, values)
     if tuple(values.shape) != shape:
-        raise ValueError(f"{name}: shape is {tuple(values.shape)}; must be (n, k_l) = {shape}, as in spectra[0]")
+        raise ValueError(
+            f"{name}: shape is {tuple(values.shape)}; must be (n, k_l) = {shape}, as in spectra[0]"
+        )
     if (values.diff(dim=-1) > 0).any():
         raise ValueError(f"{name}: rises along its last axis; singular values must be descending")
 

@@ -1,0 +1,68 @@
+# The Local Rank Book. `make help` lists what can be made.
+#
+# PYTHON=python3.12 make book   chooses the Python that .venv is made with (3.11 or newer).
+
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+CODE := lrlib tests book
+
+# What chapters compute as they run is not kept among the stored runs in data/results, which git tracks.
+RUN_CHAPTERS := env LRLIB_RESULTS="$${LRLIB_RESULTS:-$(CURDIR)/_build/results}"
+
+# Strict: every output of every cell of every notebook is compared with the one that is committed.
+NBVAL := $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 \
+	--nbval-sanitize-with=tests/nbval_sanitize.cfg -p no:doctest book
+
+.PHONY: help book test lint lab full notebooks clean
+
+help:
+	@echo 'make book        run the chapters and write the site to _build/html'
+	@echo 'make test        lint, build the book, test the library, the notebooks and the built pages'
+	@echo 'make lab         open the chapters in JupyterLab'
+	@echo 'make notebooks   run the notebooks in place, and store their outputs (NB=book/02-local-rank.ipynb for one)'
+	@echo 'make full        run the full experiments (minutes with a GPU, hours without)'
+	@echo 'make lint        check style and format'
+	@echo 'make clean       remove what was built; .venv and downloaded data stay'
+
+# One environment, made once, and again when the pins or the package change.
+$(INSTALLED): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo 'The book needs Python 3.11 or newer, and $(PYTHON) is' "$$($(PYTHON) --version 2>&1)." \
+		'Try: PYTHON=python3.11 make' >&2; exit 1; }
+	@test -x $(PY) || $(PYTHON) -m venv $(VENV)
+	@echo 'Installing the pinned packages into $(VENV): some minutes, once.'
+	@$(PY) -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+book: $(INSTALLED)
+	@$(RUN_CHAPTERS) $(PY) book/build.py site
+
+lint: $(INSTALLED)
+	$(PY) -m ruff check $(CODE)
+	$(PY) -m ruff format --check $(CODE)
+
+# Each step runs even if an earlier one failed, and the last lines say which did.
+test: $(INSTALLED)
+	@failed=; \
+	$(MAKE) --no-print-directory lint || failed="$$failed lint"; \
+	$(MAKE) --no-print-directory book || failed="$$failed book"; \
+	$(RUN_CHAPTERS) LRLIB_OUTPUT=still $(NBVAL) || failed="$$failed notebooks"; \
+	$(PY) -m pytest || failed="$$failed tests"; \
+	if [ -n "$$failed" ]; then echo "FAILED:$$failed" >&2; exit 1; fi; \
+	echo 'Everything passed, but for what is listed as SKIPPED above, if anything is.'
+
+lab: $(INSTALLED)
+	cd book && $(RUN_CHAPTERS) ../$(VENV)/bin/jupyter lab
+
+notebooks: $(INSTALLED)
+	@$(RUN_CHAPTERS) $(PY) book/build.py notebooks $(NB)
+
+full: $(INSTALLED)
+	$(PY) -m lrlib run mnist --preset full
+
+clean:
+	rm -rf _build .pytest_cache .ruff_cache lrlib.egg-info
+	find $(CODE) -name __pycache__ -type d -prune -exec rm -rf {} +
