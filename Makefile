@@ -11,11 +11,10 @@ CODE := lrlib tests book
 # What chapters compute as they run is not kept among the stored runs in data/results, which git tracks.
 RUN_CHAPTERS := env LRLIB_RESULTS="$${LRLIB_RESULTS:-$(CURDIR)/_build/results}"
 
-# Strict: every output of every cell of every notebook is compared with the one that is committed.
-NBVAL := $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 \
-	--nbval-sanitize-with=tests/nbval_sanitize.cfg -p no:doctest book
+# A chapter's networks are small: one thread beats several, and several fighting for the cores are ten times slower.
+export OMP_NUM_THREADS ?= 1
 
-.PHONY: help book test lint lab full notebooks clean
+.PHONY: help book test lint nbval lab full notebooks clean
 
 help:
 	@echo 'make book        run the chapters and write the site to _build/html'
@@ -24,6 +23,7 @@ help:
 	@echo 'make notebooks   run the notebooks in place, and store their outputs (NB=book/02-local-rank.ipynb for one)'
 	@echo 'make full        run the full experiments (minutes with a GPU, hours without)'
 	@echo 'make lint        check style and format'
+	@echo 'make nbval       run the notebooks and compare every output with the one that is committed'
 	@echo 'make clean       remove what was built; .venv and downloaded data stay'
 
 # One environment, made once, and again when the pins or the package change.
@@ -44,12 +44,17 @@ lint: $(INSTALLED)
 	$(PY) -m ruff check $(CODE)
 	$(PY) -m ruff format --check $(CODE)
 
+# Strict: every output of every cell of every notebook is compared with the one that is committed.
+nbval: $(INSTALLED)
+	$(RUN_CHAPTERS) LRLIB_OUTPUT=still $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 \
+		--nbval-sanitize-with=tests/nbval_sanitize.cfg -p no:doctest book
+
 # Each step runs even if an earlier one failed, and the last lines say which did.
 test: $(INSTALLED)
 	@failed=; \
 	$(MAKE) --no-print-directory lint || failed="$$failed lint"; \
 	$(MAKE) --no-print-directory book || failed="$$failed book"; \
-	$(RUN_CHAPTERS) LRLIB_OUTPUT=still $(NBVAL) || failed="$$failed notebooks"; \
+	$(MAKE) --no-print-directory nbval || failed="$$failed notebooks"; \
 	$(PY) -m pytest || failed="$$failed tests"; \
 	if [ -n "$$failed" ]; then echo "FAILED:$$failed" >&2; exit 1; fi; \
 	echo 'Everything passed, but for what is listed as SKIPPED above, if anything is.'

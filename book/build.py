@@ -32,7 +32,9 @@ INPUTS = ("requirements.txt", "lrlib", "data/results")
 def toc_files() -> list[str]:
     """Return the files that _toc.yml names, in its order, without their suffix."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-    return [toc["root"]] + [entry["file"] for part in toc["parts"] for entry in part["chapters"]]
+    return [toc["root"]] + [
+        entry["file"] for part in toc["parts"] for entry in part["chapters"]
+    ]
 
 
 def notebooks() -> list[Path]:
@@ -47,7 +49,11 @@ def fingerprint() -> str:
         digest.update(f"{name}={os.environ.get(name)}".encode())
     for name in INPUTS:
         path = ROOT / name
-        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
+        files = (
+            sorted(p for p in path.rglob("*") if p.is_file())
+            if path.is_dir()
+            else [path]
+        )
         for file in files:
             parts = file.relative_to(ROOT).parts
             if "__pycache__" not in parts and not any(
@@ -79,7 +85,10 @@ def cached_runs() -> dict[int, tuple[str, float]]:
     if not CACHE.exists():
         return {}
     records = get_cache(CACHE).list_cache_records()
-    return {record.pk: (Path(record.uri).name, record.data["execution_seconds"]) for record in records}
+    return {
+        record.pk: (Path(record.uri).name, record.data["execution_seconds"])
+        for record in records
+    }
 
 
 def build_site() -> int:
@@ -100,7 +109,11 @@ def build_site() -> int:
         print("\nThe book was NOT built: see the messages above.", file=sys.stderr)
         return status
     total = len(notebooks())
-    ran = {name: seconds for key, (name, seconds) in cached_runs().items() if key not in before}
+    ran = {
+        name: seconds
+        for key, (name, seconds) in cached_runs().items()
+        if key not in before
+    }
     for name, seconds in ran.items():
         print(f"  ran {name} in {seconds:.0f} s")
     print(f"Chapters: {len(ran)} of {total} run, {total - len(ran)} from the cache.")
@@ -112,14 +125,20 @@ def build_site() -> int:
 def normalised(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
     """Return ``notebook`` without what differs from run to run or from machine to machine."""
     notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "kernelspec": {
+            "display_name": "Python 3",
+            "language": "python",
+            "name": "python3",
+        },
         "language_info": {"name": "python"},
     }
     for cell in notebook.cells:
         for key in ("execution", "collapsed", "scrolled", "ExecuteTime"):
             cell.metadata.pop(key, None)
         if cell.cell_type == "code":
-            cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+            cell.outputs = [
+                output for output in cell.outputs if output.get("name") != "stderr"
+            ]
     return notebook
 
 
@@ -140,7 +159,10 @@ def run_in_place(paths: list[Path]) -> int:
             client.execute()
         except CellExecutionError as error:
             failed.append(path.name)
-            print(f"{path.name} FAILED; the file is unchanged\n{error}", file=sys.stderr)
+            print(
+                f"{path.name} FAILED; the file is unchanged\n{error}",
+                file=sys.stderr,
+            )
             continue
         notebook = normalised(notebook)
         nbformat.validate(notebook)
@@ -156,6 +178,8 @@ if __name__ == "__main__":
         case ["site"]:
             sys.exit(build_site())
         case ["notebooks", *files]:
-            sys.exit(run_in_place([Path(file).resolve() for file in files] or notebooks()))
+            sys.exit(
+                run_in_place([Path(file).resolve() for file in files] or notebooks())
+            )
         case _:
             sys.exit(__doc__)
