@@ -47,7 +47,7 @@ lint: $(INSTALLED)
 # Strict: every output of every cell of every notebook is compared with the one that is committed.
 nbval: $(INSTALLED)
 	$(RUN_CHAPTERS) LRLIB_OUTPUT=still $(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 \
-		--nbval-sanitize-with=tests/nbval_sanitize.cfg -p no:doctest book
+		--nbval-sanitize-with=tests/nbval_sanitize.cfg book
 
 # Each step runs even if an earlier one failed, and the last lines say which did.
 test: $(INSTALLED)

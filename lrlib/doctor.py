@@ -71,9 +71,7 @@ def library_packages() -> list[Finding]:
     itself = package("lrlib", remedy=INSTALL_LIBRARY)
     if itself.remedy is not None:
         return [itself]
-    wanted = [
-        each for each in requires("lrlib") or () if "extra ==" not in each
-    ]  # extras are nobody's need here
+    wanted = [each for each in requires("lrlib") or () if "extra ==" not in each]
     return [itself, *(package(each, remedy=INSTALL_LIBRARY) for each in wanted)]
 
 

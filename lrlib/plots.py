@@ -111,6 +111,7 @@ def seed_curves(table: DataFrame, *, ax: Axes | None = None) -> Axes:
     """
     ax = _axes(ax)
     layers = sorted(table["layer"].unique())
+    styles = [layer_style(l) for l in range(len(layers))]
     seaborn.lineplot(
         table,
         x="step",
@@ -119,8 +120,8 @@ def seed_curves(table: DataFrame, *, ax: Axes | None = None) -> Axes:
         style="layer",
         hue_order=layers,
         style_order=layers,
-        palette=list(PALETTE[: len(layers)]),
-        dashes=list(DASHES[: len(layers)]),
+        palette=[style["color"] for style in styles],
+        dashes=[style.get("dashes", "") for style in styles],
         errorbar=("pi", 100),  # the interval that holds all seeds
         ax=ax,
     )

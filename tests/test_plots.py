@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 import seaborn as sns
 from matplotlib.figure import Figure
@@ -70,3 +71,21 @@ def test_without_axes_a_notebook_gets_a_figure_of_its_own():
     ax = plots.rank_curves(STEPS, MEAN, ["a", "b"])
     assert plt.get_fignums() == [ax.figure.number]
     plt.close("all")
+
+
+@pytest.mark.parametrize("layers", [3, 6])
+def test_seed_curves_draw_the_mean_in_a_band_that_holds_every_seed(ax, layers):
+    rng = np.random.default_rng(0)
+    index = pd.MultiIndex.from_product(
+        [range(3), [0, 1, 10], [f"L{l + 1}" for l in range(layers)]], names=["seed", "step", "layer"]
+    )
+    table = pd.DataFrame({"mean": rng.uniform(0, 9, len(index))}, index=index).reset_index()
+    assert plots.seed_curves(table, ax=ax) is ax
+    for l, (_, rows) in enumerate(table.groupby("layer")):
+        by_step = rows.groupby("step")["mean"]
+        np.testing.assert_allclose(ax.lines[l].get_ydata(), by_step.mean())
+        assert ax.lines[l].get_color() == plots.layer_style(l)["color"]
+        edges = ax.collections[l].get_paths()[0].vertices[:, 1]
+        assert edges.min() == pytest.approx(by_step.min().min())
+        assert edges.max() == pytest.approx(by_step.max().max())
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [f"L{l + 1}" for l in range(layers)]

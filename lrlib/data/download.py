@@ -64,10 +64,7 @@ def _from_first_good_mirror(source: Source, file: IdxFile, patience: Patience, p
             try:
                 body = _body(url, file, patience, progress)
                 decode(body, file)
-            except (
-                OSError,
-                ValueError,
-            ) as error:  # requests' own errors are OSErrors, Unexpected is a ValueError
+            except (OSError, ValueError) as error:  # requests raises OSErrors; Unexpected is a ValueError
                 reasons[url] = _reason(error, patience)
                 if _may_pass(error):
                     again.append(url)

@@ -106,9 +106,8 @@ def _held(source: Source, file: IdxFile, folder: Path | None) -> Path | None:
     if folder is None:
         return None
     paths = (folder / source.name / name for name in (f"{file.name}.gz", file.name))
-    return next(
-        (path for path in paths if os.path.isfile(path)), None
-    )  # not Path's: that raises on closed folders
+    # os.path's isfile, not Path's: that raises on folders that may not be read
+    return next((path for path in paths if os.path.isfile(path)), None)
 
 
 def _read(path: Path, file: IdxFile) -> np.ndarray:

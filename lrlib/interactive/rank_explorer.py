@@ -64,13 +64,11 @@ class RankExplorer(Figure):
     eps = traitlets.Float().tag(sync=True)
     relative = traitlets.Bool().tag(sync=True)
     facts = traitlets.Dict().tag(sync=True)  # what the picture needs besides its numbers
-    counts = traitlets.Bytes().tag(
-        sync=True
-    )  # mean counts in hundredths, uint32 (absolute, relative) x (S, L, E)
-    stderrs = traitlets.Bytes().tag(sync=True)  # their standard errors, uint32, likewise
-    bands = traitlets.Bytes().tag(
-        sync=True
-    )  # codes of log10 sigma, uint16 (absolute, relative) x (S, 3, sum k_l)
+    # Packed arrays, first for absolute and then for relative thresholds: mean counts and their standard errors
+    # in hundredths, uint32 (S, L, E), and codes of log10 sigma, uint16 (S, 3, sum of k_l).
+    counts = traitlets.Bytes().tag(sync=True)
+    stderrs = traitlets.Bytes().tag(sync=True)
+    bands = traitlets.Bytes().tag(sync=True)
 
     def __init__(
         self,
