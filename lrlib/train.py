@@ -87,11 +87,9 @@ def train(
     optimiser = torch.optim.SGD(net.parameters(), lr=lr, momentum=momentum, weight_decay=coupled_decay)
     readings, losses = [], np.empty(steps)
     batches = _batches(x.shape[0], batch_size, generator, x.device)
-    for step in runtime.progress(range(steps + 1), label, show=progress):
+    for step in runtime.progress(range(steps), label, show=progress):
         if measure is not None and step in due:
             readings.append(measure(net))
-        if step == steps:
-            break
         rows = next(batches)
         batch_loss = LOSSES[loss](net(x[rows]), y[rows])
         losses[step] = batch_loss.item()
@@ -105,6 +103,8 @@ def train(
         if decoupled:
             _shrink(net, 1 - lr * weight_decay)
         optimiser.step()
+    if measure is not None and steps in due:
+        readings.append(measure(net))
     return History(due if measure is not None else (), tuple(readings), losses)
 
 

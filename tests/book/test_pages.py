@@ -1,11 +1,15 @@
 """The built book in a real browser: every page, alone with its own host, in both themes, wide and narrow."""
 
+import ast
+import json
 import re
 from dataclasses import dataclass
 from urllib.parse import urldefrag
 
 import build
+import nbformat
 import pytest
+import torch
 import yaml
 
 pytestmark = pytest.mark.browser
@@ -335,3 +339,51 @@ def test_explorer_controls_have_names(explorer):
 
 def test_explorer_stays_inside_the_page(explorer):
     assert explorer.evaluate("(figure) => document.documentElement.scrollWidth <= innerWidth")
+
+
+@pytest.fixture(scope="module")
+def landing_spectra():
+    """The training steps and spectra of the landing page's figure, from its own code run again in this process."""
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        pytest.skip("a GPU does not repeat a training run to the last digit")
+    cells = nbformat.read(build.ROOT / "book" / "index.ipynb", as_version=4).cells
+    source = next(c.source for c in cells if c.cell_type == "code" and "RankExplorer(" in c.source)
+    tree = ast.parse(source)
+    figure = tree.body.pop()  # what is left trains the network and does not draw it
+    assert isinstance(figure, ast.Expr)
+    names = {}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as OMP_NUM_THREADS in the Makefile: another count is another order of sums
+    try:
+        exec(compile(tree, "index.ipynb", "exec"), names)
+        steps, spectra = (
+            eval(compile(ast.Expression(a), "index.ipynb", "eval"), names) for a in figure.value.args
+        )
+    finally:
+        torch.set_num_threads(threads)
+    return list(steps), list(spectra)
+
+
+def test_the_counts_on_the_landing_page_are_those_of_python(browser, site, landing_spectra):
+    """Counted here from singular values, with neither lrlib.rank nor the figure's tables between."""
+    steps, spectra = landing_spectra
+    context, page, _ = open_page(browser, site, "book/index")
+    figure = page.locator(EXPLORER).first
+    figure.wait_for(state="visible", timeout=10_000)
+    mount = page.locator(".lr-mount script[type='application/json']").first
+    facts = json.loads(mount.text_content())["values"]["facts"]
+    assert facts["steps"] == steps
+    limit = facts["relativePlaces"] - 1  # relative thresholds go up to 1
+    for relative in (False, True):
+        figure.locator("[data-control=relative]").set_checked(relative)
+        for s in (0, len(steps) // 2, len(steps) - 1):
+            for e in (0, limit // 3, limit // 2, limit):
+                figure.locator("[data-control=step]").fill(str(s))
+                figure.locator("[data-control=eps]").fill(str(e))
+                for layer, values in zip(spectra[s].layers, spectra[s].values, strict=True):
+                    scale = values[:, :1] if relative else 1.0
+                    mean = (values > facts["thresholds"][e] * scale).sum(1).double().mean().item()
+                    shown = float(figure.locator(f"[data-count={layer}]").inner_text())
+                    where = f"{layer}, step {steps[s]}, eps {facts['thresholds'][e]}, relative {relative}"
+                    assert shown == pytest.approx(mean, abs=0.005 + 1e-9), where  # two decimals are shown
+    context.close()
