@@ -91,15 +91,15 @@ def spectra_chunks(
     What is averaged over inputs, such as a local rank, can so be summed without keeping the spectra.
     """
     _check(net, x, input_factor, chunk)
-    # MPS has no float64, and a CPU does what it can't.
+    # MPS has no float64: its tensors go to the CPU first, and are widened there.
     where = torch.device("cpu") if x.device.type == "mps" else x.device
-    factor = None if input_factor is None else input_factor.to(where, torch.float64)
+    factor = None if input_factor is None else input_factor.to(where).double()
     engine = _chain_engine if hasattr(net, "jacobian_chain") else _autodiff_engine
     names, floats_per_input, spectra_of = engine(net, layers, x[:1], where, factor)
     size = chunk or max(1, _CHUNK_BYTES // (8 * floats_per_input))
     for inputs in x.detach().split(size):
         # clone: differentiating a view of a large tensor can copy its whole storage
-        values = tuple(v.cpu() for v in spectra_of(inputs.to(where, torch.float64).clone()))
+        values = tuple(v.cpu() for v in spectra_of(inputs.to(where).double().clone()))
         if not all(torch.isfinite(v).all() for v in values):
             raise FloatingPointError(
                 "net: its Jacobian overflows float64 at these inputs; scale its weights down"
@@ -120,7 +120,7 @@ def _chain_engine(
     once by the small triangular factor R^T of W_1 = R^T Q^T: Q^T has orthonormal rows and changes no singular
     value of any layer, but for zeros where a later layer is wider than the first.
     """
-    links = net.jacobian_chain(probe.to(where, torch.float64))
+    links = net.jacobian_chain(probe.to(where).double())
     names = _selected(layers, [link.name for link in links])
     depth = max(i for i, link in enumerate(links) if link.name in names) + 1
     first = links[0].weight if factor is None else links[0].weight @ factor
@@ -152,7 +152,7 @@ def _autodiff_engine(
 
     Works on a float64 copy in evaluation mode, so the caller's module is never touched.
     """
-    twin = copy.deepcopy(net).to(where, torch.float64).eval().requires_grad_(False)
+    twin = copy.deepcopy(net).to(where).double().eval().requires_grad_(False)
     modules = dict(twin.named_modules())
     convolutions = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
     default = [name for name, module in modules.items() if isinstance(module, (nn.Linear, *convolutions))]
@@ -169,7 +169,7 @@ def _autodiff_engine(
             raise ValueError(f"layers={missing}: not called when net runs on x; name submodules that are")
         return tuple(seen[name].flatten() for name in names)
 
-    rows = [p.numel() for p in outputs(probe[0].to(where, torch.float64))]
+    rows = [p.numel() for p in outputs(probe[0].to(where).double())]
     columns = probe[0].numel()
     differentiate = jacrev if sum(rows) <= columns else jacfwd
     jacobians_of = vmap(differentiate(outputs))

@@ -112,9 +112,9 @@ class MLP(nn.Module):
         h, slope = x, None
         for name in self.layers:
             layer = self.get_submodule(name)
-            weight = layer.weight.detach().to(x)
+            weight = layer.weight.detach().to(x.device).to(x.dtype)  # in this order: MPS has no float64
             links.append(ChainLink(name, weight, slope))
-            bias = None if layer.bias is None else layer.bias.detach().to(x)
+            bias = None if layer.bias is None else layer.bias.detach().to(x.device).to(x.dtype)
             h, slope = _value_and_slope(ACTIVATIONS[self.activation], F.linear(h, weight, bias))
         return links
 

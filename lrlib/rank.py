@@ -21,7 +21,8 @@ class LocalRank:
         mean: (L,) float64, the mean over inputs of the number of singular values above the threshold.
         stderr: (L,) float64, the standard error of that mean over inputs; infinite for one input.
         n: how many inputs it is a mean over.
-        eps, relative: the threshold: sigma > eps, or sigma > eps * sigma_1 where relative.
+        eps: the threshold that singular values were compared with.
+        relative: whether it was eps * sigma_1 rather than eps.
     """
 
     layers: tuple[str, ...]
