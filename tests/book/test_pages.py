@@ -94,11 +94,15 @@ class Visit:
 
 
 def open_page(browser, site, name, *, width=WIDE, theme="light"):
-    """Return a new context with the page in it, and the lists of what went wrong on the way."""
+    """Return a new context with the page in it, and the lists of what went wrong on the way.
+
+    ``theme=None`` is a reader who has never chosen one: their first visit.
+    """
     context = browser.new_context(viewport={"width": width, "height": 900}, reduced_motion="reduce")
-    context.add_init_script(
-        f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
-    )
+    if theme is not None:
+        context.add_init_script(
+            f"localStorage.setItem('mode', '{theme}'); localStorage.setItem('theme', '{theme}')"
+        )
     elsewhere, failed, console, errors = [], [], [], []
 
     def gate(route):
@@ -129,7 +133,7 @@ def visits(browser, site):
     """Every page of the table of contents, visited once."""
     seen = {}
     for name in PAGES:
-        context, page, logs = open_page(browser, site, name)
+        context, page, logs = open_page(browser, site, name, theme=None)
         page.evaluate("() => window.scrollTo(0, document.body.scrollHeight)")  # what loads lazily loads now
         page.wait_for_load_state("networkidle")
         seen[name] = Visit(page.evaluate(FACTS), *logs)
