@@ -9,9 +9,11 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 
+from lrlib.data.download import Patience, download
 from lrlib.data.idx import IdxFile
 from lrlib.data.sources import Source
 
@@ -108,3 +110,19 @@ def serving(**answers: Answer):
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+# Long enough for a busy machine; only servers that are silent on purpose are left after a moment.
+CALM = Patience(silence=30, deadline=60, rounds=2, pause=0)
+HURRIED = Patience(silence=0.3, deadline=60, rounds=2, pause=0)
+PACKED = gzip.compress(idx_bytes(IMAGES))
+PACKED_LABELS = gzip.compress(idx_bytes(LABELS))
+
+
+def fetch_images(folder, *mirrors, patience=CALM):
+    source = tiny_source(*(mirror.url for mirror in mirrors))
+    return download(source, source.splits["train"][0], folder, patience=patience, progress=False)
+
+
+def files_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
