@@ -11,7 +11,7 @@ CODE := lrlib tests book
 # What chapters compute as they run is not kept among the stored runs in data/results, which git tracks.
 RUN_CHAPTERS := env LRLIB_RESULTS="$${LRLIB_RESULTS:-$(CURDIR)/_build/results}"
 
-# A chapter's networks are small: one thread beats several, and several fighting for the cores are ten times slower.
+# A chapter's networks are small: one thread is as fast as two, and several fighting for busy cores took ten times as long.
 export OMP_NUM_THREADS ?= 1
 
 .PHONY: help book test lint nbval lab full notebooks clean

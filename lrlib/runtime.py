@@ -43,7 +43,10 @@ def device_name() -> str:
     where = device()
     if where.type == "cuda":
         return f"cuda ({torch.cuda.get_device_name(where)})"
-    return f"{where.type} ({torch.get_num_threads()} threads)" if where.type == "cpu" else where.type
+    if where.type == "cpu":
+        threads = torch.get_num_threads()
+        return f"cpu ({threads} thread{'s' if threads > 1 else ''})"
+    return where.type
 
 
 def generator(seed: int, *, where: torch.device | str = "cpu") -> torch.Generator:
