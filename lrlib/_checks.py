@@ -50,6 +50,15 @@ def real_floating(name: str, value: Any) -> None:
         raise TypeError(f"{name}: dtype is {value.dtype}; must be torch.float32 or torch.float64")
 
 
+def real_values(name: str, value: Tensor) -> None:
+    """Raise unless ``value`` has values to compute with: not complex, not on the meta device, finite."""
+    if value.is_meta:
+        raise ValueError(f"{name}: is on the meta device and has no values; load them first")
+    if value.is_complex():
+        raise TypeError(f"{name}: dtype is {value.dtype}; must be real")
+    finite(name, value)
+
+
 def batch(name: str, value: Any) -> None:
     """Raise unless ``value`` is a non-empty, finite float batch, at least 2-dimensional, batch first."""
     real_floating(name, value)

@@ -94,7 +94,7 @@ def spectra_chunks(
     # MPS has no float64: its tensors go to the CPU first, and are widened there.
     where = torch.device("cpu") if x.device.type == "mps" else x.device
     factor = None if input_factor is None else input_factor.to(where).double()
-    engine = _chain_engine if hasattr(net, "jacobian_chain") else _autodiff_engine
+    engine = _chain_engine if _offers_chain(net) else _autodiff_engine
     names, floats_per_input, spectra_of = engine(net, layers, x[:1], where, factor)
     size = chunk or max(1, _CHUNK_BYTES // (8 * floats_per_input))
     for inputs in x.detach().split(size):
@@ -105,6 +105,17 @@ def spectra_chunks(
                 "net: its Jacobian overflows float64 at these inputs; scale its weights down"
             )
         yield Spectra(names, values)
+
+
+def _offers_chain(net: nn.Module) -> bool:
+    """Return whether net's own chain rule speaks for what net computes: nothing overrides or hooks into it."""
+    owner = next((cls for cls in type(net).__mro__ if "jacobian_chain" in vars(cls)), None)
+    if owner is None:
+        return False
+    methods = ("forward", "preactivations")
+    overridden = any(getattr(type(net), m, None) is not getattr(owner, m, None) for m in methods)
+    hooked = any(module._forward_hooks or module._forward_pre_hooks for module in net.modules())
+    return not overridden and not hooked
 
 
 SpectraOf = Callable[[Tensor], list[Tensor]]
@@ -187,7 +198,7 @@ def _keep_output(seen: dict[str, Tensor], name: str) -> Callable[[nn.Module, tup
             raise TypeError(f"layers: {name!r} returns {type(output).__name__}; it must return one tensor")
         if name in seen:
             raise ValueError(f"layers: {name!r} is called twice for one input, so its Jacobian is ambiguous")
-        seen[name] = output
+        seen[name] = output.clone()  # an in-place activation behind it would change it
 
     return hook
 
@@ -214,15 +225,15 @@ def _check(net: nn.Module, x: Tensor, input_factor: Tensor | None, chunk: int | 
     if not isinstance(net, nn.Module):
         raise TypeError(f"net: must be a torch.nn.Module, not {type(net).__name__}")
     _checks.batch("x", x)
-    for name, parameter in net.named_parameters():
-        _checks.finite(f"net, parameter {name}", parameter)
+    for kind, tensors in (("parameter", net.named_parameters()), ("buffer", net.named_buffers())):
+        for name, tensor in tensors:
+            _checks.real_values(f"net, {kind} {name}", tensor)
     if input_factor is not None:
         _checks.real_floating("input_factor", input_factor)
         _checks.finite("input_factor", input_factor)
         d = x[0].numel()
-        if input_factor.ndim != 2 or input_factor.shape[0] != d:
-            raise ValueError(
-                f"input_factor: shape is {tuple(input_factor.shape)}; must be ({d}, r) for these x"
-            )
+        if input_factor.ndim != 2 or input_factor.shape[0] != d or input_factor.shape[1] == 0:
+            found = tuple(input_factor.shape)
+            raise ValueError(f"input_factor: shape is {found}; must be ({d}, r) for these x, with r >= 1")
     if chunk is not None:
         _checks.integer("chunk", chunk, minimum=1)

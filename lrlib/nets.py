@@ -79,6 +79,10 @@ class MLP(nn.Module):
         _checks.one_of("activation", activation, ACTIVATIONS)
         _checks.one_of("init", init, INITIALISATIONS)
         _checks.number("scale", scale, exclusive=True)
+        if not isinstance(generator, torch.Generator):
+            raise TypeError(
+                f"generator={generator!r}: must be a torch.Generator, such as lrlib.runtime.generator(0)"
+            )
         self.widths = tuple(widths)
         self.activation = activation
         self.layers = tuple(f"L{l}" for l in range(1, len(widths)))
@@ -112,6 +116,10 @@ class MLP(nn.Module):
         h, slope = x, None
         for name in self.layers:
             layer = self.get_submodule(name)
+            if not isinstance(layer, nn.Linear):
+                raise TypeError(
+                    f"{name}: is a {type(layer).__name__}; the layers of an MLP must be nn.Linear"
+                )
             weight = layer.weight.detach().to(x.device).to(x.dtype)  # in this order: MPS has no float64
             links.append(ChainLink(name, weight, slope))
             bias = None if layer.bias is None else layer.bias.detach().to(x.device).to(x.dtype)
@@ -127,8 +135,10 @@ class MLP(nn.Module):
 
 def _value_and_slope(phi: Callable[[Tensor], Tensor], p: Tensor) -> tuple[Tensor, Tensor]:
     """Return phi(p) and phi'(p), elementwise, the slope by autograd so that every activation is covered."""
-    with torch.enable_grad():
-        p = p.detach().requires_grad_()
+    with torch.inference_mode(False), torch.enable_grad():
+        p = (
+            p.detach().clone().requires_grad_()
+        )  # a copy, since a tensor made in inference mode has no gradient
         h = phi(p)
         (slope,) = torch.autograd.grad(h.sum(), p)
     return h.detach(), slope

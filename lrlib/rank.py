@@ -54,6 +54,8 @@ def count_above(
     (2, 1)
     """
     _checks.spectrum("s", s)
+    if isinstance(eps, bool | str) or eps is None:
+        raise TypeError(f"eps={eps!r}: must be a number, not {type(eps).__name__}")
     thresholds = torch.as_tensor(eps, dtype=torch.float64, device=s.device)
     if thresholds.ndim > 1 or not torch.isfinite(thresholds).all() or (thresholds < 0).any():
         raise ValueError(f"eps={eps}: must be a finite number >= 0, or a vector of such")
@@ -76,7 +78,7 @@ def effective_rank(s: Float[Tensor, "*batch k"]) -> Float[Tensor, "*batch"]:
     """
     _checks.spectrum("s", s)
     top = s.to(torch.float64).amax(-1, keepdim=True)
-    scaled = s.to(torch.float64) / top.clamp_min(torch.finfo(torch.float64).tiny)
+    scaled = s.to(torch.float64) / torch.where(top > 0, top, 1.0)
     p = scaled / scaled.sum(-1, keepdim=True).clamp_min(1.0)  # the sum is at least 1, unless all are zero
     return torch.where(top[..., 0] > 0, torch.special.entr(p).sum(-1).exp(), 0.0)
 
@@ -91,8 +93,8 @@ def stable_rank(s: Float[Tensor, "*batch k"]) -> Float[Tensor, "*batch"]:
     """
     _checks.spectrum("s", s)
     values = s.to(torch.float64)
-    top = values.amax(-1, keepdim=True).clamp_min(torch.finfo(torch.float64).tiny)
-    return (values / top).square().sum(-1)
+    top = values.amax(-1, keepdim=True)
+    return (values / torch.where(top > 0, top, 1.0)).square().sum(-1)
 
 
 def mean_and_stderr(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ def jacobians(net: nn.Module, x: Float[Tensor, "n *d"], layer: str) -> list[Floa
     """
     twin = copy.deepcopy(net).double().eval()
     kept: dict[str, Tensor] = {}
-    twin.get_submodule(layer).register_forward_hook(lambda _m, _i, out: kept.update(p=out))
+    twin.get_submodule(layer).register_forward_hook(lambda _m, _i, out: kept.update(p=out.clone()))
 
     def preactivation(one: Tensor) -> Tensor:
         twin(one.unsqueeze(0))

@@ -8,8 +8,10 @@ import io
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -79,11 +81,17 @@ def save(
     """Write ``table`` and its manifest under :func:`folder`, atomically, and return the run as stored.
 
     Args:
-        name, preset: the run's name in the file names; ``preset`` holds no hyphen.
+        name, preset: the run's name in the file names: letters, digits and underscores.
         table: tidy, one row a reading; numbers are kept to 6 significant digits.
         config: what was run, JSON values only; its ``seeds`` are repeated at the top of the manifest.
         wall_time_s: seconds that the run took, over all its parts.
+
+    One writer at a time: two that store different tables under one name can leave one's table with the other's
+    manifest, which :func:`load` refuses. Raises ``ValueError`` for a bad name or preset.
     """
+    for argument, value in (("name", name), ("preset", preset)):
+        if not re.fullmatch(r"\w+", value):
+            raise ValueError(f"{argument}={value!r}: must be letters, digits and underscores")
     text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n").encode()
     manifest = {
         "name": name,
@@ -129,6 +137,8 @@ def run_cells(
             _write(path, text)  # last: its presence says that the cell is complete
         tables.append(pd.read_csv(path))
         seconds += float(clock.read_text())
+    if not tables:
+        raise ValueError("cells: there are none; must be at least one")
     return pd.concat(tables, ignore_index=True), seconds
 
 
@@ -165,24 +175,28 @@ def _cells_folder(name: str, preset: str, config: dict[str, Any]) -> Path:
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
-        part.write_bytes(content)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        os.chmod(part, 0o644)  # mkstemp's 0600 would lock others out
         os.replace(part, path)
     finally:
-        part.unlink(missing_ok=True)
+        Path(part).unlink(missing_ok=True)
 
 
 def _commit() -> str | None:
     """Return the git commit of the clone that lrlib runs from, with ``+`` if lrlib/ differs from it."""
-    git = ["git", "-C", str(_PACKAGE.parent)]
     try:
-        head = subprocess.run(
-            [*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        changed = subprocess.run(
-            [*git, "status", "--porcelain", "--", "lrlib"], capture_output=True, text=True, check=True
-        )
+        top = _git("rev-parse", "--show-toplevel")
+        if Path(top).resolve() != _PACKAGE.parent.resolve():
+            return None  # lrlib is installed somewhere inside another project's repository
+        changed = _git("status", "--porcelain", "--", "lrlib")
+        return _git("rev-parse", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head + ("+" if changed.stdout.strip() else "")
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(_PACKAGE.parent), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()

@@ -80,7 +80,8 @@ def train(
 
     Raises:
         TypeError, ValueError: for an argument outside these rules.
-        FloatingPointError: at the first loss that is NaN or infinite, naming the step.
+        FloatingPointError: at the first loss that is NaN or infinite, naming the step; or if the last update left
+            weights that are not finite.
     """
     due = _check(x, y, steps, lr, batch_size, loss, momentum, weight_decay, checkpoints)
     coupled_decay = 0.0 if decoupled else weight_decay
@@ -91,7 +92,10 @@ def train(
         if measure is not None and step in due:
             readings.append(measure(net))
         rows = next(batches)
-        batch_loss = LOSSES[loss](net(x[rows]), y[rows])
+        outputs, targets = net(x[rows]), y[rows]
+        if step == 0:
+            _check_fit(outputs, targets, loss)
+        batch_loss = LOSSES[loss](outputs, targets)
         losses[step] = batch_loss.item()
         if not np.isfinite(losses[step]):
             raise FloatingPointError(
@@ -103,6 +107,8 @@ def train(
         if decoupled:
             _shrink(net, 1 - lr * weight_decay)
         optimiser.step()
+    if not all(torch.isfinite(p).all() for p in net.parameters()):
+        raise FloatingPointError(f"weights are not finite after step {steps}: lr={lr} is too large")
     if measure is not None and steps in due:
         readings.append(measure(net))
     return History(due if measure is not None else (), tuple(readings), losses)
@@ -126,6 +132,25 @@ def _batches(n: int, size: int, generator: torch.Generator, device: torch.device
         yield from order[: n - n % size].split(size)
 
 
+def _check_fit(outputs: Tensor, targets: Tensor, loss: str) -> None:
+    """Raise unless the loss means what it should for these; torch would broadcast, or fail in its own words."""
+    if loss == "mse":
+        if not targets.is_floating_point() or targets.shape != outputs.shape:
+            raise ValueError(
+                f"y: one batch is {targets.dtype} of shape {tuple(targets.shape)}; with loss='mse' it must be float "
+                f"and of the outputs' shape, {tuple(outputs.shape)}"
+            )
+    elif targets.dtype != torch.int64 or targets.ndim != 1 or outputs.ndim != 2:
+        raise ValueError(
+            f"y: one batch is {targets.dtype} of shape {tuple(targets.shape)}; with loss='cross_entropy' it must be "
+            f"int64 of shape (n,), and the outputs (n, classes), not {tuple(outputs.shape)}"
+        )
+    elif targets.min() < 0 or targets.max() >= outputs.shape[1]:
+        raise ValueError(
+            f"y: classes are {targets.min()} to {targets.max()}; must be 0 to {outputs.shape[1] - 1}, one an output"
+        )
+
+
 def _check(
     x: Tensor,
     y: Tensor,
@@ -138,6 +163,8 @@ def _check(
     checkpoints: Sequence[int] | None,
 ) -> tuple[int, ...]:
     _checks.batch("x", x)
+    if not isinstance(y, Tensor):
+        raise TypeError(f"y: must be a torch.Tensor, not {type(y).__name__}")
     if y.shape[:1] != x.shape[:1]:
         raise ValueError(
             f"y: shape is {tuple(y.shape)}; must have one row for each of the {x.shape[0]} inputs"
@@ -151,6 +178,8 @@ def _check(
         raise ValueError(f"momentum={momentum}: must be below 1")
     _checks.number("weight_decay", weight_decay)
     due = log_steps(steps) if checkpoints is None else tuple(checkpoints)
+    for i, step in enumerate(due):
+        _checks.integer(f"checkpoints[{i}]", step, minimum=0)
     if list(due) != sorted(set(due)) or not due or due[0] < 0 or due[-1] > steps:
         raise ValueError(
             f"checkpoints={list(due)}: must increase, from 0 at the least to steps={steps} at the most"

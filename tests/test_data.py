@@ -22,7 +22,7 @@ MNIST_COUNTS = {
 @pytest.fixture(scope="module")
 def mnist_folder() -> Path:
     folder = Path(os.environ.get("LRLIB_DATA", "")).expanduser() / "mnist"
-    if "LRLIB_DATA" not in os.environ or not folder.is_dir():
+    if "LRLIB_DATA" not in os.environ:  # set to a folder without MNIST, these tests fail
         pytest.skip(
             "real MNIST is not here: set LRLIB_DATA to a folder that holds mnist/train-images-idx3-ubyte.gz"
         )

@@ -100,6 +100,49 @@ def test_convolutions_residuals_and_norms_equal_the_brute_force():
     torch.testing.assert_close(named["norm"], reference.spectra(net, x, "norm"), rtol=0, atol=1e-13)
 
 
+def test_an_activation_in_place_does_not_change_the_pre_activation_before_it():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4))
+    in_place = nn.Sequential(net[0], nn.ReLU(inplace=True), net[2])
+    x = torch.randn(5, 6)
+    expected, found = jacobian_spectra(net, x), jacobian_spectra(in_place, x)
+    for name in ("0", "2"):
+        assert torch.equal(found[name], expected[name])
+        torch.testing.assert_close(reference.spectra(in_place, x, name), expected[name], rtol=0, atol=1e-14)
+    torch.testing.assert_close(found["0"], torch.linalg.svdvals(net[0].weight.double()).expand(5, -1))
+
+
+def test_a_network_that_changes_an_mlp_is_differentiated_as_it_is():
+    class Doubled(MLP):
+        def forward(self, x):
+            return super().forward(2 * x)
+
+    x = torch.randn(3, 4, generator=generator(1))
+    plain, doubled = (cls([4, 5, 3], bias=False, generator=generator(0)) for cls in (MLP, Doubled))
+    torch.testing.assert_close(jacobian_spectra(doubled, x)["L2"], 2 * jacobian_spectra(plain, x)["L2"])
+    plain.L1.register_forward_hook(lambda _m, _i, out: 3 * out)
+    torch.testing.assert_close(jacobian_spectra(plain, x)["L2"], reference.spectra(plain, x, "L2"))
+
+
+def test_inference_mode_changes_nothing():
+    net, x = MLP([4, 5, 3], generator=generator(0)), torch.randn(3, 4, generator=generator(1))
+    expected = jacobian_spectra(net, x)["L2"]
+    with torch.inference_mode():
+        assert torch.equal(jacobian_spectra(net, x)["L2"], expected)
+
+
+def test_weights_without_real_finite_values_are_refused():
+    x = torch.randn(3, 4)
+    with pytest.raises(ValueError, match="net, parameter weight: is on the meta device and has no values"):
+        jacobian_spectra(nn.Linear(4, 2, device="meta"), x)
+    with pytest.raises(TypeError, match=r"net, parameter weight: dtype is torch.complex64; must be real"):
+        jacobian_spectra(nn.Linear(4, 2, dtype=torch.complex64), x)
+    net = nn.Sequential(nn.Linear(4, 2), nn.BatchNorm1d(2))
+    net[1].running_mean[0] = torch.nan
+    with pytest.raises(ValueError, match=r"net, buffer 1\.running_mean: 1 of its 2 entries are NaN"):
+        jacobian_spectra(net, x)
+
+
 def test_the_module_is_left_as_it_was_found():
     net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Dropout(), nn.Linear(4, 2)).train()
     net[0].weight.grad = torch.ones(4, 3)
@@ -235,6 +278,7 @@ X = torch.randn(3, 4, generator=generator(1))
         ({"layers": ["L1", "L1"]}, ValueError, "each once"),
         ({"chunk": 0}, ValueError, "chunk=0: must be at least 1"),
         ({"input_factor": torch.eye(3)}, ValueError, r"input_factor: shape is \(3, 3\); must be \(4, r\)"),
+        ({"input_factor": torch.zeros(4, 0)}, ValueError, r"must be \(4, r\) for these x, with r >= 1"),
         ({"input_factor": torch.eye(4) * torch.inf}, ValueError, "input_factor: 16 of its 16 entries"),
     ],
 )

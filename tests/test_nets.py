@@ -107,6 +107,18 @@ def test_non_integer_width_is_a_type_error():
         MLP([4, 2.5], generator=generator(0))
 
 
+def test_without_a_generator_nothing_is_drawn():
+    with pytest.raises(TypeError, match=r"generator=None: must be a torch\.Generator"):
+        MLP([4, 2], generator=None)
+
+
+def test_a_layer_that_was_replaced_is_named():
+    net = MLP([4, 2], generator=generator(0))
+    net.L1 = nn.Sequential(nn.Linear(4, 2))
+    with pytest.raises(TypeError, match=r"L1: is a Sequential; the layers of an MLP must be nn\.Linear"):
+        net.jacobian_chain(torch.zeros(1, 4))
+
+
 def test_wrong_input_width_is_named():
     with pytest.raises(ValueError, match=r"x: one input has shape \(5,\); this network takes \(4,\)"):
         MLP([4, 2], generator=generator(0))(torch.zeros(2, 5))

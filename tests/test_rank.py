@@ -59,11 +59,12 @@ def test_effective_rank_equals_scipys_entropy():
     np.testing.assert_allclose(effective_rank(s).numpy(), expected, rtol=1e-13)
 
 
-@pytest.mark.parametrize("power", [1e-300, 1e-5, 1.0, 1e300])
+@pytest.mark.parametrize("power", [1e-310, 1e-300, 1e-5, 1.0, 1e300])
 def test_effective_and_stable_rank_do_not_depend_on_scale(power):
     s = torch.tensor([1.0, 0.5, 0.25], dtype=torch.float64)
-    torch.testing.assert_close(effective_rank(s * power), effective_rank(s))
-    torch.testing.assert_close(stable_rank(s * power), stable_rank(s))
+    # subnormal numbers near 1e-310 have 13 digits left
+    torch.testing.assert_close(effective_rank(s * power), effective_rank(s), rtol=1e-12, atol=0)
+    torch.testing.assert_close(stable_rank(s * power), stable_rank(s), rtol=1e-12, atol=0)
 
 
 def test_stable_rank_equals_the_ratio_of_norms():
@@ -131,6 +132,8 @@ def test_covariance_root_squares_to_numpys_covariance_also_where_it_is_singular(
     ("call", "error", "message"),
     [
         (lambda: count_above(torch.ones(3), -1.0), ValueError, "eps=-1.0: must be a finite number >= 0"),
+        (lambda: count_above(torch.ones(3), "0.1"), TypeError, "eps='0.1': must be a number, not str"),
+        (lambda: count_above(torch.ones(3), True), TypeError, "eps=True: must be a number, not bool"),
         (lambda: count_above(torch.ones(3), math.nan), ValueError, "eps=nan"),
         (lambda: count_above(torch.ones(3, 0), 1.0), ValueError, r"s: shape is \(3, 0\); must be \(..., k\)"),
         (lambda: count_above([1.0], 1.0), TypeError, "s: must be a torch.Tensor, not list"),

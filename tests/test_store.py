@@ -1,8 +1,10 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
@@ -146,6 +148,39 @@ print(store.run_cells("made", "full", {"seeds": [0]}, [cell("a"), cell("b"), cel
     assert killed.stdout.split() == ["a", "b"]
     assert [name.rpartition("/")[2] for name in files(results)] == ["a.csv", "a.seconds"]
     assert run("none").stdout.splitlines() == ["b", "c", "['a', 'b', 'c']"]
+
+
+@pytest.mark.parametrize(
+    ("name", "preset"), [("made", "full-x"), ("a-b", "full"), ("../made", "full"), ("", "full")]
+)
+def test_names_that_files_could_not_give_back_are_refused(results, name, preset):
+    with pytest.raises(ValueError, match=r"(name|preset)='.*': must be letters, digits and underscores"):
+        store.save(name, preset, TABLE, config=CONFIG, wall_time_s=0)
+    assert not results.exists()
+
+
+def test_a_run_without_cells_is_refused():
+    with pytest.raises(ValueError, match="cells: there are none"):
+        store.run_cells("made", "full", CONFIG, [])
+
+
+def test_threads_that_write_the_same_run_do_not_meet_in_a_temporary_file(results):
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: store._write(results / "a.csv", b"whole" * 1000), range(64)))
+    assert (results / "a.csv").read_bytes() == b"whole" * 1000
+    assert files(results) == ["a.csv"]
+
+
+def test_the_commit_is_this_clone_s_and_nobody_else_s(tmp_path, monkeypatch):
+    if (store._PACKAGE.parent / ".git").exists():
+        assert re.fullmatch(r"[0-9a-f]{40}\+?", store._commit())
+    other = tmp_path / "project"
+    (other / "site-packages" / "lrlib").mkdir(parents=True)
+    git = ["git", "-C", other, "-c", "user.name=a", "-c", "user.email=a@b.c"]
+    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "theirs"]):
+        subprocess.run([*git, *command], check=True)
+    monkeypatch.setattr(store, "_PACKAGE", other / "site-packages" / "lrlib")
+    assert store._commit() is None
 
 
 def test_manifests_are_plain_json(results):

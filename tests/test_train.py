@@ -100,6 +100,14 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step():
         train(net, x, y, steps=5000, lr=50.0, batch_size=N, loss="mse", generator=generator(0))
 
 
+def test_a_last_update_that_leaves_weights_not_finite_is_an_error():
+    net, x, y = problem()
+    with pytest.raises(
+        FloatingPointError, match="weights are not finite after step 1: lr=1e\\+300 is too large"
+    ):
+        train(net, 1e10 * x, y, steps=1, lr=1e300, batch_size=N, loss="mse", generator=generator(0))
+
+
 @pytest.mark.parametrize(("last", "count"), [(1, 2), (10, 5), (8000, 20), (40000, 30)])
 def test_log_steps_start_at_zero_end_at_last_and_increase(last, count):
     steps = log_steps(last, count)
@@ -121,6 +129,20 @@ def test_log_steps_start_at_zero_end_at_last_and_increase(last, count):
         ({"momentum": 1.0}, ValueError, "momentum=1.0: must be below 1"),
         ({"weight_decay": -0.1}, ValueError, "weight_decay=-0.1: must be finite and at least 0"),
         ({"checkpoints": (0, 5, 3)}, ValueError, r"checkpoints=\[0, 5, 3\]: must increase"),
+        ({"checkpoints": (0, 1.5)}, TypeError, r"checkpoints\[1\]=1.5: must be an integer, not float"),
+        ({"y": [1, 2]}, TypeError, "y: must be a torch.Tensor, not list"),
+        (
+            {"y": torch.zeros(N)},
+            ValueError,
+            r"y: one batch is torch.float32 of shape \(4,\); with loss='mse'",
+        ),
+        ({"y": torch.zeros(N, OUT, dtype=torch.int64)}, ValueError, "y: one batch is torch.int64 of shape"),
+        ({"y": torch.zeros(N), "loss": "cross_entropy"}, ValueError, r"it must be int64 of shape \(n,\)"),
+        (
+            {"y": torch.full((N,), 7), "loss": "cross_entropy"},
+            ValueError,
+            "y: classes are 7 to 7; must be 0 to 1",
+        ),
         ({"checkpoints": (0, 999)}, ValueError, "to steps=10 at the most"),
         (
             {"y": torch.zeros(3)},

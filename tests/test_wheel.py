@@ -53,6 +53,9 @@ def test_the_wheel_brings_the_stored_results_and_the_figures(installed, tmp_path
     assert figure_has_code == "True"
 
 
+@pytest.mark.skipif(
+    not (ROOT / ".git").exists(), reason="not a git clone: what belongs to lrlib is not known"
+)
 def test_the_wheel_holds_every_file_of_the_library_and_nothing_else(installed):
     held = {p.relative_to(installed).as_posix() for p in (installed / "lrlib").rglob("*") if p.is_file()}
     listed = subprocess.run(
