@@ -1,7 +1,7 @@
 """lrlib: local rank of neural networks, the library behind The Local Rank Book."""
 
 from lrlib import data, experiments, nets, runtime, store, train
-from lrlib.jacobian import Spectra, jacobian_spectra
+from lrlib.jacobian import Counts, Spectra, jacobian_counts, jacobian_spectra
 from lrlib.rank import (
     LocalRank,
     count_above,
@@ -12,6 +12,7 @@ from lrlib.rank import (
 )
 
 __all__ = [
+    "Counts",
     "LocalRank",
     "Spectra",
     "count_above",
@@ -19,6 +20,7 @@ __all__ = [
     "data",
     "effective_rank",
     "experiments",
+    "jacobian_counts",
     "jacobian_spectra",
     "local_rank",
     "nets",

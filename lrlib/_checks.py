@@ -75,3 +75,22 @@ def spectrum(name: str, value: Any) -> None:
     finite(name, value)
     if (value < 0).any():
         raise ValueError(f"{name}: its smallest entry is {value.min():g}; singular values are not negative")
+
+
+def thresholds(name: str, value: Any) -> Tensor:
+    """Return a number, or a vector of them, as a float64 tensor; raise unless all are finite and >= 0."""
+    if isinstance(value, bool | str) or value is None:
+        raise TypeError(f"{name}={value!r}: must be a number, not {type(value).__name__}")
+    found = torch.as_tensor(value, dtype=torch.float64)
+    if found.ndim > 1 or found.numel() == 0 or not torch.isfinite(found).all() or (found < 0).any():
+        raise ValueError(f"{name}={value}: must be a finite number >= 0, or a vector of such")
+    return found
+
+
+def cpu_generator(name: str, value: Any) -> torch.Generator:
+    """Return a generator on the CPU, one seeded with 0 for None; raise for anything else."""
+    if value is None:
+        return torch.Generator().manual_seed(0)
+    if not isinstance(value, torch.Generator) or value.device.type != "cpu":
+        raise TypeError(f"{name}={value!r}: must be a torch.Generator on the CPU, or None")
+    return value

@@ -5,11 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from lrlib import _checks
-from lrlib.jacobian import spectra_chunks
+from lrlib.jacobian import Counts, count_chunks, joined
+
+MINIMUM = 64  # inputs before an early stop: a standard error from fewer is itself uncertain
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,12 @@ class LocalRank:
         n: how many inputs it is a mean over.
         eps: the threshold that singular values were compared with.
         relative: whether it was eps * sigma_1 rather than eps.
+        methods: what counted each layer's singular values, of "gram", "svd" and "lanczos"; "gram" and "svd" where
+            Gram matrices left some inputs in doubt.
+        resolution: (L,) float64, the smallest singular value, relative to sigma_1, that the first of these
+            methods tells from zero, at the worst input.
+        ties: (L,) int64, at how many inputs a singular value lies within rounding of the threshold.
+        estimated: (L,) bool, whether the counts themselves are estimates; their errors are within ``stderr``.
     """
 
     layers: tuple[str, ...]
@@ -31,6 +39,10 @@ class LocalRank:
     n: int
     eps: float
     relative: bool
+    methods: tuple[tuple[str, ...], ...]
+    resolution: Float[Tensor, " L"]
+    ties: Int64[Tensor, " L"]
+    estimated: Bool[Tensor, " L"]
 
 
 def count_above(
@@ -54,11 +66,7 @@ def count_above(
     (2, 1)
     """
     _checks.spectrum("s", s)
-    if isinstance(eps, bool | str) or eps is None:
-        raise TypeError(f"eps={eps!r}: must be a number, not {type(eps).__name__}")
-    thresholds = torch.as_tensor(eps, dtype=torch.float64, device=s.device)
-    if thresholds.ndim > 1 or not torch.isfinite(thresholds).all() or (thresholds < 0).any():
-        raise ValueError(f"eps={eps}: must be a finite number >= 0, or a vector of such")
+    thresholds = _checks.thresholds("eps", eps).to(s.device)
     values = s.to(torch.float64)
     top = values.amax(-1, keepdim=True) if relative else torch.ones_like(values[..., :1])
     # sorted ascending, the count above a threshold is k minus where it would be inserted after its equals
@@ -118,12 +126,14 @@ def local_rank(
     layers: Sequence[str] | None = None,
     input_factor: Float[Tensor, "d r"] | None = None,
     chunk: int | None = None,
+    tol: float | None = None,
+    generator: torch.Generator | None = None,
 ) -> LocalRank:
     """Return LR_l^eps = E_x[#{i : sigma_i(dp_l/dx) > eps}], estimated over the inputs x, for every layer.
 
-    The robust local rank of Patel & Shwartz-Ziv 2024 (arXiv 2410.07687). Spectra are exact, float64
-    (:func:`lrlib.jacobian.jacobian_spectra`, where ``layers``, ``input_factor`` and ``chunk`` are explained);
-    only the expectation is estimated, and its standard error is returned with it.
+    The robust local rank of Patel & Shwartz-Ziv 2024 (arXiv 2410.07687). The count at each input is that of a
+    float64 SVD (:func:`lrlib.jacobian.jacobian_counts`, which also says when it must be estimated); the
+    expectation is estimated, and its standard error is returned with it.
 
     Args:
         net: any module.
@@ -131,12 +141,17 @@ def local_rank(
         eps: the threshold, >= 0.
         relative: compare with eps * sigma_1(x) instead of eps. Scaling a layer changes the absolute local
             rank and not the relative one; a layer that collapses altogether does the opposite.
+        layers, input_factor, chunk: as in :func:`lrlib.jacobian.jacobian_spectra`.
+        tol: stop early. Inputs are then taken in random order, without replacement, until every layer's standard
+            error is at most tol times its mean, but not before 64 of them.
+        generator: a CPU generator of that order, and of the random vectors where counts are estimated; default
+            one seeded with 0.
 
     Returns:
         :class:`LocalRank`.
 
     Raises:
-        TypeError, ValueError, FloatingPointError: as ``jacobian_spectra``, and for a bad eps.
+        TypeError, ValueError, FloatingPointError: as ``jacobian_spectra``, and for a bad eps or tol.
 
     Example:
         >>> net = nn.Sequential(nn.Linear(3, 2, bias=False))
@@ -145,12 +160,37 @@ def local_rank(
         tensor([1.], dtype=torch.float64)
     """
     _checks.number("eps", eps)
-    counts, names = [], ()
-    for part in spectra_chunks(net, x, layers=layers, input_factor=input_factor, chunk=chunk):
-        names = part.layers
-        counts.append(torch.stack([count_above(s, eps, relative=relative) for s in part.values], dim=1))
-    mean, stderr = mean_and_stderr(torch.cat(counts))
-    return LocalRank(names, mean, stderr, n=x.shape[0], eps=float(eps), relative=relative)
+    if tol is not None:
+        _checks.number("tol", tol, exclusive=True)
+        _checks.batch("x", x)
+        generator = _checks.cpu_generator("generator", generator)
+        x = x[torch.randperm(len(x), generator=generator).to(x.device)]
+    options = {"layers": layers, "input_factor": input_factor, "chunk": chunk, "generator": generator}
+    parts: list[Counts] = []
+    for part in count_chunks(net, x, eps, relative=relative, **options):
+        parts.append(part)
+        if tol is not None and _accurate(parts, tol):
+            break
+    found = joined(parts)
+    mean, stderr = mean_and_stderr(found.values[..., 0])
+    return LocalRank(
+        found.layers,
+        mean,
+        stderr,
+        n=len(found.values),
+        eps=float(eps),
+        relative=relative,
+        methods=found.methods,
+        resolution=found.resolution,
+        ties=found.ties[..., 0].sum(0),
+        estimated=found.estimated,
+    )
+
+
+def _accurate(parts: list[Counts], tol: float) -> bool:
+    counts = torch.cat([part.values[..., 0] for part in parts])
+    mean, stderr = mean_and_stderr(counts)
+    return len(counts) >= MINIMUM and bool((stderr <= tol * mean).all())
 
 
 def covariance_root(x: Float[Tensor, "n d"]) -> Float[Tensor, "d d"]:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lrlib import jacobian_spectra, reference
-from lrlib.jacobian import spectra_chunks
+from lrlib.jacobian import count_chunks
 from lrlib.nets import ACTIVATIONS, MLP
 from lrlib.rank import count_above, covariance_root
 from lrlib.runtime import generator
@@ -218,7 +218,7 @@ def test_chunks_change_nothing(chunk):
 
 def test_chunks_are_yielded_in_order_and_default_to_a_memory_budget():
     net, x = MLP([900, 900, 900], generator=generator(0)), torch.randn(9, 900, generator=generator(1))
-    sizes = [part.values[0].shape[0] for part in spectra_chunks(net, x, layers=["L1"])]
+    sizes = [part.values[0].shape[0] for part in count_chunks(net, x, layers=["L1"])]
     # two float64 Jacobians of 900 x 900 an input, 64 MiB
     assert sizes == [64 * 2**20 // (2 * 8 * 900 * 900), 9 - 64 * 2**20 // (2 * 8 * 900 * 900)]
 
@@ -226,13 +226,13 @@ def test_chunks_are_yielded_in_order_and_default_to_a_memory_budget():
 PEAKS = """
 import re, torch
 from pathlib import Path
-from lrlib.jacobian import spectra_chunks
+from lrlib.jacobian import count_chunks
 from lrlib.nets import MLP
 from lrlib.runtime import generator
 net = MLP([256, 256, 256, 10], generator=generator(0))
 x = torch.randn(512, 256, generator=generator(1))
 for inputs, chunk in ((16, 16), (512, 16), (512, 512)):
-    for _ in spectra_chunks(net, x[:inputs], layers=["L3"], chunk=chunk):
+    for _ in count_chunks(net, x[:inputs], layers=["L3"], chunk=chunk):
         pass
     # VmHWM and not getrusage, whose peak a child process inherits from its parent
     print(int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) // 1024)

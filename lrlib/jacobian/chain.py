@@ -1,0 +1,138 @@
+"""The engine for a network that offers its own chain rule, ``jacobian_chain(x)``: one sweep for all layers."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from lrlib.jacobian import counting
+from lrlib.jacobian.counting import LayerCounts, LayerValues, SvdWhere
+from lrlib.jacobian.engine import group_size, selected
+from lrlib.jacobian.sweep import Factor, Weight, sweep
+
+WINDOW = 64  # inputs among which those that keep about as many units are grouped
+MATRICES = 6  # about so many matrices, as wide as the widest layer, are held for each input of a group
+
+
+class ChainEngine:
+    """Spectra and counts by the chain rule: an :class:`lrlib.jacobian.engine.Engine`."""
+
+    def __init__(
+        self,
+        net: nn.Module,
+        layers: Sequence[str] | None,
+        probe: Float[Tensor, "1 d"],
+        factor: Float[Tensor, "d r"] | None,
+        chunk: int | None,
+    ) -> None:
+        links = net.jacobian_chain(probe)
+        names = [link.name for link in links]
+        self.layers = selected(layers, names)
+        depth = max(names.index(name) for name in self.layers) + 1
+        self._net, self._names = net, names[:depth]
+        first = links[0].weight if factor is None else links[0].weight @ factor
+        self._sides = {link.name: min(link.weight.shape[0], first.shape[1]) for link in links}
+        if first.shape[0] < first.shape[1]:
+            first = torch.linalg.qr(first.mT, mode="r").R.mT
+        self._first = Weight(first)
+        self._first_spectrum: tuple[Tensor, Tensor] | None = None
+        self._weights = [Weight(link.weight) for link in links[1:depth]]
+        widest = max(link.weight.shape[0] for link in links[:depth])
+        self._group = group_size(chunk, MATRICES * widest * first.shape[1], probe.device)
+        self.window = max(WINDOW, self._group)
+
+    def values(self, inputs: Float[Tensor, "n d"], resolution: float) -> list[LayerValues]:
+        """Return every layer's singular values, from Gram matrices where those resolve what is wanted."""
+        slopes = self._slopes(inputs)
+        if resolution == 0:
+            by_svd = self._by_svd(slopes, self.layers)
+            found = {name: counting.from_svd(*answer) for name, answer in by_svd.items()}
+        else:
+            by_gram = self._swept(slopes, self.layers, self._gram_values, exact=False)
+            found = {
+                name: counting.refined(*answer, self._svd_where(slopes, name), resolution)
+                for name, answer in by_gram.items()
+            }
+        if self._names[0] in self.layers:
+            found[self._names[0]] = counting.from_svd(*self._first_by_svd(len(inputs)))
+        return [found[name] for name in self.layers]
+
+    def counts(
+        self, inputs: Float[Tensor, "n d"], eps: Float[Tensor, " E"], relative: bool
+    ) -> list[LayerCounts]:
+        """Return how many singular values of every layer exceed eps, times sigma_1 if relative."""
+
+        def count(_name: str, factor: Factor) -> counting.GramCounts:
+            return counting.gram_counts(factor.gram(), factor.error, eps, relative)
+
+        slopes = self._slopes(inputs)
+        by_gram = self._swept(slopes, self.layers, count, exact=False)
+        found = {
+            name: counting.certified(
+                counting.GramCounts(*answer), self._svd_where(slopes, name), eps, relative
+            )
+            for name, answer in by_gram.items()
+        }
+        if self._names[0] in self.layers:
+            found[self._names[0]] = counting.counts_from_svd(*self._first_by_svd(len(inputs)), eps, relative)
+        return [found[name] for name in self.layers]
+
+    def _slopes(self, inputs: Float[Tensor, "n d"]) -> list[Float[Tensor, "n n_prev"]]:
+        return [link.slope for link in self._net.jacobian_chain(inputs)[1 : len(self._names)]]
+
+    def _by_svd(self, slopes: list[Tensor], names: Sequence[str]) -> dict[str, list[Tensor]]:
+        def values(name: str, factor: Factor) -> tuple[Tensor, Tensor]:
+            found, error = counting.svd_values(factor.jacobian, factor.error)
+            return self._padded(name, found), error
+
+        return self._swept(slopes, names, values, exact=True)
+
+    def _gram_values(self, name: str, factor: Factor) -> tuple[Tensor, Tensor]:
+        values, resolution = counting.gram_values(factor.gram(), factor.error)
+        return self._padded(name, values), resolution
+
+    def _svd_where(self, slopes: list[Tensor], name: str) -> SvdWhere:
+        def where(mask: Tensor) -> tuple[Tensor, Tensor]:
+            values, error = self._by_svd([slope[mask] for slope in slopes], [name])[name]
+            return values, error
+
+        return where
+
+    def _first_by_svd(self, inputs: int) -> tuple[Tensor, Tensor]:
+        """Return the spectrum of J_1 = W_1, the same at every input, for all of them."""
+        if self._first_spectrum is None:
+            first = self._first
+            self._first_spectrum = counting.svd_values(
+                first.matrix.unsqueeze(0), counting.rounding(first.frobenius)
+            )
+        values, error = self._first_spectrum
+        return self._padded(self._names[0], values).expand(inputs, -1), error.expand(inputs)
+
+    def _swept(
+        self,
+        slopes: list[Tensor],
+        names: Sequence[str],
+        answer: Callable[[str, Factor], tuple[Tensor, ...]],
+        *,
+        exact: bool,
+    ) -> dict[str, list[Tensor]]:
+        """Return what ``answer`` says of each named layer but the first, all inputs in their order."""
+        parts: dict[str, list[tuple[Tensor, ...]]] = {name: [] for name in self._names[1:] if name in names}
+        if not parts:
+            return {}
+        order = sum((slope != 0).sum(-1) ** 2 for slope in slopes).argsort()
+        for group in order.split(self._group):
+            factors = sweep(self._first, self._weights, [slope[group] for slope in slopes], exact=exact)
+            for name, factor in zip(self._names[1:], factors, strict=True):
+                if name in parts:
+                    parts[name].append(answer(name, factor))
+        back = order.argsort()
+        return {
+            name: [torch.cat(column)[back] for column in zip(*rows, strict=True)]
+            for name, rows in parts.items()
+        }
+
+    def _padded(self, name: str, values: Float[Tensor, "n k"]) -> Float[Tensor, "n k_l"]:
+        """Append the singular values that are zero for want of rank."""
+        return nn.functional.pad(values, (0, self._sides[name] - values.shape[-1]))
