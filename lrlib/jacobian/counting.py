@@ -83,7 +83,9 @@ def gram_counts(
     error = error.unsqueeze(-1)
     if len(eps) <= FACTORISATIONS and not relative and gram.is_cpu:
         cuts = eps.square().expand(len(gram), -1)
-        above, below = (_positive_inertia(gram, cuts + sign * error) for sign in (1, -1))
+        shifts = torch.cat([cuts + error, cuts - error], dim=-1)
+        shifts = torch.where(torch.isfinite(shifts), shifts, 0.0)
+        above, below = _positive_inertia(gram, shifts).split(len(eps), dim=-1)
     else:
         eigenvalues = torch.linalg.eigvalsh(gram)
         top = eigenvalues[:, -1].clamp_min(0.0)
@@ -146,17 +148,15 @@ def _positive_inertia(gram: Float[Tensor, "n k k"], shifts: Float[Tensor, "n E"]
     """
     k = gram.shape[-1]
     side = k + 8 if k % 64 == 0 else k  # LAPACK takes twice the time where rows collide in the cache
-    counts = []
-    for shift in torch.where(torch.isfinite(shifts), shifts, 0.0).T:
-        shifted = gram.new_zeros(len(gram), side, side)
-        shifted[:, :k, :k] = gram
-        diagonal = shifted.diagonal(dim1=-2, dim2=-1)
-        diagonal[:, :k] -= shift.unsqueeze(-1)
-        diagonal[:, k:] = -1.0  # counts nothing
-        factor, pivots, _info = torch.linalg.ldl_factor_ex(shifted)
-        single = (factor.diagonal(dim1=-2, dim2=-1) > 0) & (pivots > 0)
-        counts.append(single.sum(-1) + (pivots < 0).sum(-1) // 2)
-    return torch.stack(counts, -1)
+    shifted = gram.new_empty(*shifts.shape, side, side)
+    shifted[..., :k, :k] = gram.unsqueeze(1)
+    if side > k:
+        shifted[..., k:, :] = shifted[..., :, k:] = 0.0
+        shifted.diagonal(dim1=-2, dim2=-1)[..., k:] = -1.0  # counts nothing
+    shifted.diagonal(dim1=-2, dim2=-1)[..., :k] -= shifts.unsqueeze(-1)
+    factor, pivots, _info = torch.linalg.ldl_factor_ex(shifted)
+    single = (factor.diagonal(dim1=-2, dim2=-1) > 0) & (pivots > 0)
+    return single.sum(-1) + (pivots < 0).sum(-1) // 2
 
 
 def value_counts(
