@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 INSTALLED := $(VENV)/.installed
-CODE := lrlib tests book
+CODE := lrlib tests book benchmarks
 
 # What chapters compute as they run is not kept among the stored runs in data/results, which git tracks.
 RUN_CHAPTERS := env LRLIB_RESULTS="$${LRLIB_RESULTS:-$(CURDIR)/_build/results}"

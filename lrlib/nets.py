@@ -123,7 +123,10 @@ class MLP(nn.Module):
             weight = layer.weight.detach().to(x.device).to(x.dtype)  # in this order: MPS has no float64
             links.append(ChainLink(name, weight, slope))
             bias = None if layer.bias is None else layer.bias.detach().to(x.device).to(x.dtype)
-            h, slope = _value_and_slope(ACTIVATIONS[self.activation], F.linear(h, weight, bias))
+            p = F.linear(h, weight, bias)
+            if not torch.isfinite(p).all():  # a slope there would be wrong without a word
+                raise FloatingPointError(f"net: the output of {name} overflows {p.dtype} at these inputs")
+            h, slope = _value_and_slope(ACTIVATIONS[self.activation], p)
         return links
 
     def _check_width(self, x: Tensor) -> None:

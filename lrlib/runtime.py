@@ -62,6 +62,9 @@ def generator(seed: int, *, where: torch.device | str = "cpu") -> torch.Generato
     return torch.Generator(device=where).manual_seed(seed)
 
 
-def progress(items: Iterable[Any], label: str, *, show: bool = True) -> tqdm:
-    """Wrap ``items`` in a progress bar named ``label``; silent unless :func:`output` is ``"live"``."""
-    return tqdm(items, desc=label, disable=not (show and output() == "live"), leave=False)
+def progress(items: Iterable[Any], label: str, *, show: bool = True, delay: float = 0.0) -> tqdm:
+    """Wrap ``items`` in a progress bar named ``label``; silent unless :func:`output` is ``"live"``.
+
+    It appears once ``delay`` seconds have passed.
+    """
+    return tqdm(items, desc=label, disable=not (show and output() == "live"), leave=False, delay=delay)

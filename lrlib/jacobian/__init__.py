@@ -6,14 +6,14 @@ other module by torch.func (``module.py``). Counts come from Gram matrices where
 an SVD otherwise (``counting.py``), or are estimated where a Jacobian is large on both sides (``lanczos.py``).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from lrlib import _checks
+from lrlib import _checks, runtime
 from lrlib.jacobian.chain import ChainEngine
 from lrlib.jacobian.counting import LayerCounts
 from lrlib.jacobian.engine import Engine, full_precision
@@ -125,7 +125,7 @@ def jacobian_spectra(
     _checks.number("resolution", resolution)
     engine, x = _prepared(net, x, layers, input_factor, chunk, None)
     parts = []
-    for inputs in x.split(engine.window):
+    for inputs in _windows(x, engine):
         with full_precision(inputs.device):
             found = engine.values(_widened(inputs), float(resolution))
         parts.append([layer._replace(values=layer.values.cpu()) for layer in found])
@@ -193,7 +193,7 @@ def count_chunks(
     thresholds = _checks.thresholds("eps", eps).reshape(-1)
     engine, x = _prepared(net, x, layers, input_factor, chunk, generator)
     thresholds = thresholds.to(x.device)
-    for inputs in x.split(engine.window):
+    for inputs in _windows(x, engine):
         with full_precision(inputs.device):
             found = engine.counts(_widened(inputs), thresholds, relative)
         yield _counts(engine.layers, found, thresholds, relative)
@@ -248,6 +248,10 @@ def _prepared(
         if _offers_chain(net):
             return ChainEngine(net, layers, _widened(x[:1]), factor, chunk), x
         return ModuleEngine(net, layers, _widened(x[:1]), factor, chunk, generator), x
+
+
+def _windows(x: Float[Tensor, "n *d"], engine: Engine) -> Iterable[Float[Tensor, "m *d"]]:
+    return runtime.progress(x.split(engine.window), "Jacobians", delay=5.0)
 
 
 def _widened(inputs: Tensor) -> Float[Tensor, "n *d"]:

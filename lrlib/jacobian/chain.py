@@ -1,6 +1,8 @@
 """The engine for a network that offers its own chain rule, ``jacobian_chain(x)``: one sweep for all layers."""
 
+import math
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 import torch
 from jaxtyping import Float
@@ -31,13 +33,19 @@ class ChainEngine:
         self.layers = selected(layers, names)
         depth = max(names.index(name) for name in self.layers) + 1
         self._net, self._names = net, names[:depth]
-        first = links[0].weight if factor is None else links[0].weight @ factor
+        matrices, exponents = zip(*(_normalised(link.weight) for link in links[:depth]), strict=True)
+        first = matrices[0]
+        self._width = first.shape[1]
+        if factor is not None:
+            factor, exponent = _normalised(factor)
+            first, exponents = first @ factor, (exponents[0] + exponent, *exponents[1:])
+        self._exponents = dict(zip(self._names, accumulate(exponents), strict=True))
         self._sides = {link.name: min(link.weight.shape[0], first.shape[1]) for link in links}
         if first.shape[0] < first.shape[1]:
             first = torch.linalg.qr(first.mT, mode="r").R.mT
         self._first = Weight(first)
         self._first_spectrum: tuple[Tensor, Tensor] | None = None
-        self._weights = [Weight(link.weight) for link in links[1:depth]]
+        self._weights = [Weight(matrix) for matrix in matrices[1:]]
         widest = max(link.weight.shape[0] for link in links[:depth])
         self._group = group_size(chunk, MATRICES * widest * first.shape[1], probe.device)
         self.window = max(WINDOW, self._group)
@@ -56,26 +64,34 @@ class ChainEngine:
             }
         if self._names[0] in self.layers:
             found[self._names[0]] = counting.from_svd(*self._first_by_svd(len(inputs)))
-        return [found[name] for name in self.layers]
+        return [self._in_units(name, found[name]) for name in self.layers]
 
     def counts(
         self, inputs: Float[Tensor, "n d"], eps: Float[Tensor, " E"], relative: bool
     ) -> list[LayerCounts]:
         """Return how many singular values of every layer exceed eps, times sigma_1 if relative."""
 
-        def count(_name: str, factor: Factor) -> counting.GramCounts:
-            return counting.gram_counts(factor.gram(), factor.error, eps, relative)
+        thresholds = {
+            name: eps if relative else _times_power_of_two(eps, -exponent)
+            for name, exponent in self._exponents.items()
+        }
+
+        def count(name: str, factor: Factor) -> counting.GramCounts:
+            if self._exponents[name] > 900:
+                self._refuse_overflow(name, torch.linalg.matrix_norm(factor.jacobian))
+            return counting.gram_counts(factor.gram(), factor.error, thresholds[name], relative)
 
         slopes = self._slopes(inputs)
-        by_gram = self._swept(slopes, self.layers, count, exact=False)
         found = {
             name: counting.certified(
-                counting.GramCounts(*answer), self._svd_where(slopes, name), eps, relative
+                counting.GramCounts(*answer), self._svd_where(slopes, name), thresholds[name], relative
             )
-            for name, answer in by_gram.items()
+            for name, answer in self._swept(slopes, self.layers, count, exact=False).items()
         }
-        if self._names[0] in self.layers:
-            found[self._names[0]] = counting.counts_from_svd(*self._first_by_svd(len(inputs)), eps, relative)
+        first = self._names[0]
+        if first in self.layers:
+            spectrum = self._first_by_svd(len(inputs))
+            found[first] = counting.counts_from_svd(*spectrum, thresholds[first], relative)
         return [found[name] for name in self.layers]
 
     def _slopes(self, inputs: Float[Tensor, "n d"]) -> list[Float[Tensor, "n n_prev"]]:
@@ -104,7 +120,7 @@ class ChainEngine:
         if self._first_spectrum is None:
             first = self._first
             self._first_spectrum = counting.svd_values(
-                first.matrix.unsqueeze(0), counting.rounding(first.frobenius)
+                first.matrix.unsqueeze(0), counting.rounding(first.frobenius, self._width)
             )
         values, error = self._first_spectrum
         return self._padded(self._names[0], values).expand(inputs, -1), error.expand(inputs)
@@ -118,21 +134,56 @@ class ChainEngine:
         exact: bool,
     ) -> dict[str, list[Tensor]]:
         """Return what ``answer`` says of each named layer but the first, all inputs in their order."""
-        parts: dict[str, list[tuple[Tensor, ...]]] = {name: [] for name in self._names[1:] if name in names}
-        if not parts:
-            return {}
+        found: dict[str, list[Tensor]] = {}
+        wanted = [name in names for name in self._names[1:]]
+        if not any(wanted):
+            return found
+        inputs = len(slopes[0])
+        if all((slope == slope[:1]).all() for slope in slopes):  # as in a linear network: one answer for all
+            slopes = [slope[:1] for slope in slopes]
         order = sum((slope != 0).sum(-1) ** 2 for slope in slopes).argsort()
         for group in order.split(self._group):
             factors = sweep(self._first, self._weights, [slope[group] for slope in slopes], exact=exact)
-            for name, factor in zip(self._names[1:], factors, strict=True):
-                if name in parts:
-                    parts[name].append(answer(name, factor))
-        back = order.argsort()
+            for name, asked, factor in zip(self._names[1:], wanted, factors, strict=True):
+                if asked:
+                    parts = answer(name, factor)
+                    # at once into its place: small tensors kept between the large ones would split the heap
+                    if name not in found:
+                        found[name] = [part.new_empty(len(order), *part.shape[1:]) for part in parts]
+                    for place, part in zip(found[name], parts, strict=True):
+                        place[group] = part
         return {
-            name: [torch.cat(column)[back] for column in zip(*rows, strict=True)]
-            for name, rows in parts.items()
+            name: [place.expand(inputs, *place.shape[1:]) for place in places]
+            for name, places in found.items()
         }
+
+    def _in_units(self, name: str, found: LayerValues) -> LayerValues:
+        """Undo the normalisation of the weights."""
+        return found._replace(values=self._refuse_overflow(name, found.values))
+
+    def _refuse_overflow(self, name: str, values: Tensor) -> Tensor:
+        values = _times_power_of_two(values, self._exponents[name])
+        if not torch.isfinite(values).all():
+            raise FloatingPointError(counting.OVERFLOW)
+        return values
 
     def _padded(self, name: str, values: Float[Tensor, "n k"]) -> Float[Tensor, "n k_l"]:
         """Append the singular values that are zero for want of rank."""
         return nn.functional.pad(values, (0, self._sides[name] - values.shape[-1]))
+
+
+def _normalised(matrix: Tensor) -> tuple[Tensor, int]:
+    """Return matrix / 2^e and e, so that its norm is about 1: squares then neither overflow nor vanish."""
+    largest = float(matrix.abs().amax())
+    if largest == 0:
+        return matrix, 0
+    exponent = math.frexp(largest)[1] + math.frexp(float(torch.linalg.matrix_norm(matrix / largest)))[1]
+    return _times_power_of_two(matrix, -exponent), exponent
+
+
+def _times_power_of_two(values: Tensor, exponent: int) -> Tensor:
+    """Return values * 2^exponent, also where 2^exponent is no float64."""
+    while exponent:
+        step = max(-1000, min(1000, exponent))
+        values, exponent = values * 2.0**step, exponent - step
+    return values

@@ -9,17 +9,18 @@ from torch import Tensor
 
 UNIT = 2.0**-53  # float64's unit roundoff
 
-# A rounded product of matrices, or a factorisation, errs in the spectral norm by at most about ROUNDING * UNIT *
-# |A|_F * |B|_F. Rounding errors behave as if random (Higham & Mary 2019), so no factor of the inner dimension
-# appears, and Frobenius norms leave room. tests/jacobian/test_counting.py measures how much.
-ROUNDING = 8.0
+# A product of matrices A and B with n terms to a sum, or a factorisation, errs in the spectral norm by at most about
+# (8 + n / 4) UNIT |A|_F |B|_F. Rounding errors behave as if random (Higham & Mary 2019), for which 8 leaves room; n / 4
+# is for sums of equal terms, whose errors add up. tests/jacobian holds the bound against exact arithmetic.
+ROUNDING, PER_TERM = 8.0, 0.25
 
+OVERFLOW = "net: its Jacobian overflows float64 at these inputs; scale its weights down"
 UNDERFLOW = 1e-280  # squares below this have lost digits
 
 
-def rounding(size: Tensor) -> Tensor:
+def rounding(size: Tensor, terms: int) -> Tensor:
     """Return the bound on the error of one product, or factorisation, of Frobenius norms with this product."""
-    return ROUNDING * UNIT * size
+    return (ROUNDING + PER_TERM * terms) * UNIT * size
 
 
 FACTORISATIONS = 2  # up to so many thresholds, factorising at each beats finding all the eigenvalues
@@ -96,7 +97,7 @@ def gram_counts(
             for sign in (1, -1)
         )
         error = slack
-    certain = (above == below) & (cuts > error.clamp_min(UNDERFLOW))
+    certain = (above == below) & (cuts > error.clamp_min(UNDERFLOW)) & torch.isfinite(cuts)
     return GramCounts(above, certain, _resolved(error[:, 0], top, trace))
 
 
@@ -114,16 +115,14 @@ def svd_values(
 ) -> tuple[Float[Tensor, "n k"], Float[Tensor, " n"]]:
     """Return the singular values, descending, and bounds on their errors, given bounds on those of J."""
     if not torch.isfinite(jacobian).all():
-        raise FloatingPointError(
-            "net: its Jacobian overflows float64 at these inputs; scale its weights down"
-        )
+        raise FloatingPointError(OVERFLOW)
     values = torch.linalg.svdvals(jacobian)
-    return values, error + rounding(torch.linalg.vector_norm(values, dim=-1))
+    return values, error + rounding(values[..., 0] * values.shape[-1] ** 0.5, max(jacobian.shape[-2:]))
 
 
 def _resolved(error: Tensor, top: Tensor, trace: Tensor) -> Tensor:
-    """Return sqrt(error / lambda_1); zero for a matrix of zeros, infinite where the bound is."""
-    return torch.where(trace == 0, 0.0, (error / top).sqrt().nan_to_num(torch.inf, torch.inf))
+    """Return sqrt(error / lambda_1); infinite where squares overflowed or vanished, all of them perhaps."""
+    return torch.where(trace < UNDERFLOW, torch.inf, (error / top).sqrt().nan_to_num(torch.inf, torch.inf))
 
 
 def _prepare(gram: Tensor, error: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -136,7 +135,7 @@ def _prepare(gram: Tensor, error: Tensor) -> tuple[Tensor, Tensor, Tensor, Tenso
     if not finite.all():
         gram = torch.where(finite[:, None, None], gram, 0.0)
     top = torch.linalg.matrix_norm(gram).square() / trace
-    error = torch.where(finite, error + rounding(trace), torch.inf)
+    error = torch.where(finite, error + rounding(trace, gram.shape[-1]), torch.inf)
     return gram, torch.where(finite, trace, torch.inf), top, error
 
 

@@ -45,17 +45,19 @@ def group_size(chunk: int | None, floats_per_input: int, device: torch.device) -
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
     """Switch off TF32, other reduced float32 products, autocast and inference mode; restore them afterwards."""
-    backends = torch.backends
-    places = (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn)
-    before = [place.fp32_precision for place in places]
+    cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
+    parents = {cuda.matmul: torch.backends, cudnn.conv: cudnn, cudnn.rnn: cudnn}
+    before = {part: part.fp32_precision for part in parents}
+    # what equals its parent's setting is taken to follow it, which "none" says
+    follows = [part for part, parent in parents.items() if before[part] == parent.fp32_precision]
     try:
-        for place in places:
-            place.fp32_precision = "ieee"
+        for part in parents:
+            part.fp32_precision = "ieee"
         with torch.inference_mode(False), torch.autocast(device.type, enabled=False):
             yield
     finally:
-        for place, precision in zip(places, before, strict=True):
-            place.fp32_precision = precision
+        for part, precision in before.items():
+            part.fp32_precision = "none" if part in follows else precision
 
 
 def selected(layers: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:

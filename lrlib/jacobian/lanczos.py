@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from lrlib.jacobian.counting import rounding
+from lrlib.jacobian.counting import OVERFLOW, rounding
 
-PROBES = 32  # random vectors, in blocks that share their products
-BLOCK = 8
-STEPS = 192  # the most products with each vector,
-BASIS_BYTES = 128 * 2**20  # or fewer, where so much memory holds no more
+PROBES = 32  # random vectors,
+BLOCK = 4  # so many of them together at least, more where memory allows
+STEPS = 192  # the most products with each vector, fewer where memory does not allow
+BASIS_BYTES = 128 * 2**20
 LOOK = 16  # steps between two looks at whether they suffice
 
 Product = Callable[[Float[Tensor, "p k"]], Float[Tensor, "p k"]]
@@ -42,24 +42,24 @@ def estimate_counts(
     spectral measure of A at v, which the Ritz values of the Krylov space of v sum up; between the two Ritz
     values around t the measure is interpolated. ``product`` multiplies each row by A; ``side`` is k.
     """
-    counts, widths, top, trace = [], [], torch.zeros((), dtype=eps.dtype, device=eps.device), 0.0
-    for _ in range(PROBES // BLOCK):
-        signs = 2.0 * torch.randint(0, 2, (BLOCK, side), generator=generator) - 1.0
-        for nodes, weights, residuals in _quadratures(product, signs.to(eps), side):
+    top, trace = torch.zeros((), dtype=eps.dtype, device=eps.device), 0.0
+    counts, widths = [], []
+    signs = 2.0 * torch.randint(0, 2, (PROBES, side), generator=generator) - 1.0
+    for block in signs.to(eps).split(min(PROBES, max(BLOCK, BASIS_BYTES // (8 * STEPS * side)))):
+        for nodes, weights, residuals in _quadratures(product, block, side):
             top = torch.maximum(top, nodes.amax())
             cuts = eps.square() * (top if relative else 1.0)
             count, width = _counts(nodes, weights * side, residuals, cuts)
-            spread = count.std(0) / PROBES**0.5
-            if (width.mean(0) <= _tolerated(spread)).all():
+            if (width.mean(0) <= _tolerated(count.std(0) / PROBES**0.5)).all():
                 break
         counts.append(count)
         widths.append(width)
-        trace = trace + (weights * nodes).sum(-1).mean() * side * BLOCK / PROBES
+        trace = trace + (weights * nodes).sum() * side / PROBES
     count, width = torch.cat(counts), torch.cat(widths).mean(0)
     spread = count.std(0) / PROBES**0.5
     # interpolation errs by a few hundredths of a width that the spectrum fills; of one too wide nothing is known
     left = torch.where(width <= _tolerated(spread), 0.0, width / 12**0.5)
-    resolution = float((rounding(trace) / top).sqrt()) if top > 0 else 0.0
+    resolution = float((rounding(trace, side) / top).sqrt()) if top > 0 else 0.0
     return Estimate(count.mean(0), torch.hypot(spread, left), resolution)
 
 
@@ -82,12 +82,14 @@ def _quadratures(
     for step in range(steps):
         basis[step] = q
         w = product(q)
+        if not torch.isfinite(w).all():
+            raise FloatingPointError(OVERFLOW)
         alpha[:, step] = (w * q).sum(-1)
         for _ in range(2):
             known = basis[: step + 1]
             w = w - torch.einsum("jpk,jp->pk", known, torch.einsum("jpk,pk->jp", known, w))
         norm = torch.linalg.vector_norm(w, dim=-1)
-        alive = norm > rounding(side * alpha.abs().amax(-1))
+        alive = norm > rounding(side * alpha.abs().amax(-1), 0)
         beta[:, step] = torch.where(alive, norm, 0.0)
         q = torch.where(alive.unsqueeze(-1), w / norm.unsqueeze(-1), 0.0)
         m = step + 1

@@ -155,6 +155,10 @@ class ModuleEngine:
             return vmap(lambda v: jvp(outputs, (one,), (v,))[1], chunk_size=self._directions)(directions).mT
 
         with _differentiable():
+            if not torch.isfinite(vmap(outputs)(inputs)).all():  # slopes there would be wrong without a word
+                raise FloatingPointError(
+                    f"net: an output of {', '.join(names)} overflows float64 at these inputs"
+                )
             jacobian = vmap(by_rows if sum(rows) <= self._columns else by_columns)(inputs)
         return zip(names, jacobian.split(rows, dim=1), strict=True)
 
@@ -196,7 +200,7 @@ class ModuleEngine:
         return LayerCounts(values, stderr, ties, frozenset({"lanczos"}), resolution)
 
     def _error(self, jacobian: Float[Tensor, "n n_l r"]) -> Float[Tensor, " n"]:
-        return ROUNDINGS * counting.rounding(torch.linalg.matrix_norm(jacobian))
+        return ROUNDINGS * counting.rounding(_norm(jacobian), max(jacobian.shape[-2:]))
 
 
 def _gram(jacobian: Float[Tensor, "n rows columns"]) -> Float[Tensor, "n k k"]:
@@ -206,8 +210,15 @@ def _gram(jacobian: Float[Tensor, "n rows columns"]) -> Float[Tensor, "n k k"]:
 
 def _squared(jacobian: Tensor, error: Tensor) -> Float[Tensor, " n"]:
     """Return a bound on the error of J J^T, given one on that of J."""
-    size = torch.linalg.matrix_norm(jacobian)
-    return 2 * size * error + counting.rounding(size.square())
+    size = _norm(jacobian)
+    return 2 * size * error + counting.rounding(size.square(), max(jacobian.shape[-2:]))
+
+
+def _norm(jacobian: Float[Tensor, "n rows columns"]) -> Float[Tensor, " n"]:
+    """Return the Frobenius norm, also where squares overflow or vanish."""
+    largest = jacobian.abs().amax((-2, -1))
+    scale = torch.where((largest > 0) & torch.isfinite(largest), largest, 1.0)
+    return scale * torch.linalg.matrix_norm(jacobian / scale[:, None, None])
 
 
 def _svd_where(jacobian: Tensor, error: Tensor) -> counting.SvdWhere:

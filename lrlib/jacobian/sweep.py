@@ -74,7 +74,7 @@ def sweep(
     faster, which keeps J_l J_l^T to rounding: the accuracy that :meth:`Factor.gram` has anyway.
     """
     power = 1 if exact else 2
-    jacobian, error = None, rounding(first.frobenius**power)
+    jacobian, error = None, rounding(first.frobenius**power, first.matrix.shape[1])
     for weight, slope in zip(weights, slopes, strict=True):
         index, slope = _active(slope)
         reduced = (
@@ -86,8 +86,10 @@ def sweep(
             reduced = _square(reduced, exact)
         size = torch.linalg.matrix_norm(reduced)
         jacobian = (weight.matrix if index is None else _rows(weight.transposed, index).mT) @ reduced
-        error = slope.abs().amax(-1) ** power * error + rounding(size**power)
-        error = weight.norm**power * error + rounding((weight.frobenius * size) ** power)
+        error = slope.abs().amax(-1) ** power * error + rounding(size**power, reduced.shape[-1])
+        error = weight.norm**power * error + rounding(
+            (weight.frobenius * size) ** power, max(len(weight.matrix), reduced.shape[-2])
+        )
         yield Factor(jacobian, error)
 
 
