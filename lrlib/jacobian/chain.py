@@ -47,8 +47,8 @@ class ChainEngine:
         self._first_spectrum: tuple[Tensor, Tensor] | None = None
         self._weights = [Weight(matrix) for matrix in matrices[1:]]
         widest = max(link.weight.shape[0] for link in links[:depth])
-        self._group = group_size(chunk, MATRICES * widest * first.shape[1], probe.device)
-        self.window = max(WINDOW, self._group)
+        self._chunk, self._floats = chunk, MATRICES * widest * first.shape[1]
+        self.window = max(WINDOW, group_size(chunk, self._floats, probe.device))
 
     def values(self, inputs: Float[Tensor, "n d"], resolution: float) -> list[LayerValues]:
         """Return every layer's singular values, from Gram matrices where those resolve what is wanted."""
@@ -141,8 +141,11 @@ class ChainEngine:
         inputs = len(slopes[0])
         if all((slope == slope[:1]).all() for slope in slopes):  # as in a linear network: one answer for all
             slopes = [slope[:1] for slope in slopes]
-        order = sum((slope != 0).sum(-1) ** 2 for slope in slopes).argsort()
-        for group in order.split(self._group):
+        active = torch.stack([(slope != 0).double().mean(-1) for slope in slopes])
+        order = active.square().sum(0).argsort()
+        # matrices of inactive units are not formed, so more inputs fit
+        size = group_size(self._chunk, int(self._floats * active.mean(1).amax()), order.device)
+        for group in order.tensor_split(-(-len(order) // size)):
             factors = sweep(self._first, self._weights, [slope[group] for slope in slopes], exact=exact)
             for name, asked, factor in zip(self._names[1:], wanted, factors, strict=True):
                 if asked:

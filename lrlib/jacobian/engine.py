@@ -39,7 +39,7 @@ class Engine(Protocol):
 def group_size(chunk: int | None, floats_per_input: int, device: torch.device) -> int:
     """Return how many inputs are differentiated at once: chunk, or as many as the device's budget holds."""
     budget = CPU_BYTES if device.type == "cpu" else GPU_BYTES
-    return chunk or max(1, budget // (8 * floats_per_input))
+    return chunk or max(1, budget // (8 * max(1, floats_per_input)))
 
 
 @contextmanager
