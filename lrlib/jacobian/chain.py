@@ -156,7 +156,7 @@ class ChainEngine:
                     for place, part in zip(found[name], parts, strict=True):
                         place[group] = part
         return {
-            name: [place.expand(inputs, *place.shape[1:]) for place in places]
+            name: [place.expand(inputs, *place.shape[1:]).contiguous() for place in places]
             for name, places in found.items()
         }
 

@@ -44,6 +44,24 @@ def test_counts_of_known_singular_values_down_to_1e_12(rows, columns):
                     assert not found.ties[:, 1].any()
 
 
+@pytest.mark.parametrize(("rows", "columns"), SIZES)
+@pytest.mark.parametrize("power", [-13, -14])
+def test_smaller_singular_values_are_counted_right_or_are_ties(rows, columns, power):
+    """Near 1e-14 sigma_1 the sums' rounding is as large as the values: then a count must say so."""
+    k = min(rows, columns)
+    sigma = torch.where(torch.arange(k) < k // 2, 1.0, 10.0**power).double()
+    net, x = behind_an_orthogonal_layer(sigma, rows, columns), torch.ones(2, columns, dtype=DOUBLE)
+    for _, module in both(net):
+        for relative in (False, True):
+            for eps in (0.3, 3.0, 10.0):
+                cut = eps * 10.0**power
+                found = jacobian_counts(module, x, cut, relative=relative and k > 1)
+                right = found.values[:, 1] == (sigma > cut).sum()
+                assert (right | found.ties[:, 1]).all()
+                if power == -13:
+                    assert right.all()
+
+
 @pytest.mark.parametrize("relative", [False, True])
 def test_the_svd_answers_below_the_resolution_of_the_gram_matrix_and_only_there(relative):
     net, x = behind_an_orthogonal_layer(decades(40), 40, 40), torch.ones(3, 40, dtype=DOUBLE)
@@ -331,3 +349,12 @@ def test_one_layer_and_one_unit_are_enough():
         weight = next(module.parameters()).abs().item()
         found = jacobian_counts(module, torch.ones(1, 1), torch.tensor([0.5, 2.0], dtype=DOUBLE) * weight)
         assert found.values.tolist() == [[[1, 0]]]
+
+
+@pytest.mark.filterwarnings("error")
+def test_inputs_that_share_their_answer_are_refined_without_a_deprecated_operation():
+    sigma = torch.tensor([1.0, 0.5, 1e-3, 1e-9], dtype=DOUBLE)
+    net = linear_network(orthogonal(4, 0), torch.diag(sigma))
+    found = jacobian_spectra(net, torch.ones(3, 4, dtype=DOUBLE), resolution=1e-10)
+    assert found.methods[1] == ("svd",)
+    torch.testing.assert_close(found.values[1], sigma.expand(3, -1), rtol=0, atol=1e-14)

@@ -59,14 +59,12 @@ def estimates(matrix, eps, relative=False, seeds=range(REPEATS)):
 @pytest.mark.parametrize(
     ("eigenvalues", "count", "relative"),
     [
-        (wishart(), 40, False),
-        (decaying(2), 31, True),
+        (wishart(), 20, False),
         (decaying(16), 14, False),
-        (low_rank_and_noise(), 20, False),
         (low_rank_and_noise(), 13, True),
         (rank_deficient(), 48, True),
     ],
-    ids=["wishart", "slow decay", "fast decay", "all above noise", "some above noise", "rank deficient"],
+    ids=["wishart", "fast decay", "low rank and noise", "rank deficient"],
 )
 def test_the_standard_error_covers_the_truth_as_often_as_it_says(eigenvalues, count, relative):
     eps = halfway_below(eigenvalues, count) / (eigenvalues[0].sqrt().item() if relative else 1.0)
@@ -83,12 +81,12 @@ def test_the_standard_error_covers_the_truth_as_often_as_it_says(eigenvalues, co
 
 
 def test_where_the_steps_do_not_resolve_the_threshold_the_standard_error_grows_to_cover_the_truth():
-    side = 500
+    side = 400
     eigenvalues = 10 ** (-16 * torch.arange(side, dtype=DOUBLE) / side)
     matrix = matrix_with(eigenvalues)
-    for count in (350, 420, 470):
+    for count in (270, 340):
         eps = halfway_below(eigenvalues, count)
-        values, stderr = estimates(matrix, eps, seeds=range(3))
+        values, stderr = estimates(matrix, eps, seeds=[count])
         assert ((values - count).abs() <= 2 * stderr).all()
         assert (stderr > 10).all()  # it could not be known, and says so
 
@@ -103,20 +101,27 @@ def test_counts_that_are_certain_have_no_error(relative):
         assert (stderr < 1e-9).all()
 
 
-@pytest.mark.parametrize("scale", [0.0, 1e-300, 1e-100, 1e100, 1e300])
+@pytest.mark.parametrize("scale", [1e-200, 1e-100, 1e100, 1e200])
 @pytest.mark.parametrize("relative", [False, True])
 def test_scale_does_not_matter(scale, relative):
-    eigenvalues = scale * rank_deficient()
-    eps = math.sqrt(scale) if not relative else 0.7
-    eps_in_units = 1.0 if not relative else 0.7 * rank_deficient()[0].sqrt().item()
-    values, stderr = estimates(matrix_with(eigenvalues), eps, relative, seeds=range(2))
-    if scale == 0:
+    eigenvalues = rank_deficient()
+    plain = estimates(matrix_with(eigenvalues), 0.7, relative, seeds=range(2))
+    scaled = estimates(
+        matrix_with(scale * eigenvalues),
+        0.7 * (1.0 if relative else math.sqrt(scale)),
+        relative,
+        seeds=range(2),
+    )
+    for found, expected in zip(scaled, plain, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("relative", [False, True])
+def test_a_matrix_of_zeros_has_no_eigenvalue_above_anything(relative):
+    for eps in (0.0, 1e-9, 1.0):
+        values, stderr = estimates(torch.zeros(SIDE, SIDE, dtype=DOUBLE), eps, relative, seeds=range(2))
         assert (values == 0).all()
         assert (stderr == 0).all()
-    else:
-        plain = estimates(matrix_with(rank_deficient()), eps_in_units, seeds=range(2))
-        torch.testing.assert_close(values, plain[0], rtol=1e-6, atol=1e-6)
-        torch.testing.assert_close(stderr, plain[1], rtol=1e-6, atol=1e-6)
 
 
 def test_many_thresholds_are_as_good_as_one():
@@ -146,13 +151,13 @@ def test_small_and_defective_krylov_spaces():
 
 @pytest.fixture
 def small_limits(monkeypatch):
-    """Jacobians of more than 20 on both sides are estimated, whatever memory they take."""
-    monkeypatch.setattr("lrlib.jacobian.module.EXACT_UP_TO", 20)
+    """Jacobians of more than 5 on both sides are estimated, whatever memory they take."""
+    monkeypatch.setattr("lrlib.jacobian.module.EXACT_UP_TO", 5)
     monkeypatch.setattr("lrlib.jacobian.module.TOGETHER", 1)
 
 
 def small_cnn():
-    """Jacobians of 72 x 36 (tall), 27 x 36 (wide) and 5 x 36."""
+    """Jacobians of 32 x 16 (tall), 12 x 16 (wide) and 5 x 16."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = nn.Sequential(
@@ -161,19 +166,20 @@ def small_cnn():
             nn.Conv2d(2, 3, 3, stride=2, padding=1),
             nn.SiLU(),
             nn.Flatten(),
-            nn.Linear(27, 5),
+            nn.Linear(12, 5),
         )
-    return net, torch.randn(3, 1, 6, 6, generator=generator(1))
+    return net, torch.randn(2, 1, 4, 4, generator=generator(1))
 
 
-EPS = torch.tensor([0.0, 0.05, 0.2, 0.4, 0.8, 5.0], dtype=DOUBLE)
+EPS = torch.tensor([1e-3, 0.05, 0.2, 0.4, 0.8, 5.0], dtype=DOUBLE)
 
 
 @pytest.mark.parametrize("relative", [False, True])
-@pytest.mark.parametrize("columns", [None, 24, 50])
+@pytest.mark.parametrize("columns", [None, 10, 30])
 def test_layers_large_on_both_sides_are_estimated_and_no_others(relative, columns, small_limits):
     net, x = small_cnn()
-    factor = None if columns is None else torch.randn(36, columns, generator=generator(2)) / 6
+    x = x if columns is None else x[:1]
+    factor = None if columns is None else torch.randn(16, columns, generator=generator(2)) / 4
     found = jacobian_counts(net, x, EPS, relative=relative, input_factor=factor)
     assert found.estimated.tolist() == [True, True, False]
     assert found.methods[:2] == (("lanczos",), ("lanczos",))
@@ -188,7 +194,7 @@ def test_layers_large_on_both_sides_are_estimated_and_no_others(relative, column
         exact = (s.unsqueeze(-2) > cuts.unsqueeze(-1)).sum(-1).double()
         values, stderr = found.values[:, l], found.stderr[:, l]
         if layer == "5":
-            assert torch.equal(values[:, 1:], exact[:, 1:])
+            assert torch.equal(values, exact)
             assert (stderr == 0).all()
         else:
             known = (exact == 0) | (exact == s.shape[1])
@@ -199,7 +205,7 @@ def test_layers_large_on_both_sides_are_estimated_and_no_others(relative, column
 
 def test_a_side_that_is_small_enough_keeps_a_layer_exact(small_limits):
     net, x = small_cnn()
-    factor = torch.randn(36, 20, generator=generator(2))
+    factor = torch.randn(16, 5, generator=generator(2))
     assert not jacobian_counts(net, x, 0.1, input_factor=factor).estimated.any()
     assert not jacobian_counts(net, x, 0.1, layers=["5"]).estimated.any()
 
@@ -209,19 +215,20 @@ def test_the_same_generator_gives_the_same_estimates_and_the_global_one_is_left_
     torch.manual_seed(123)
     before = torch.get_rng_state()
     calls = [
-        jacobian_counts(net, x, EPS, generator=g)
-        for g in (None, generator(0), generator(7), generator(7), generator(8))
+        jacobian_counts(net, x[:1], EPS, layers=["2"], generator=g)
+        for g in (None, generator(0), generator(7), generator(7))
     ]
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(calls[0].values, calls[1].values)  # a generator seeded with 0 is the default
     assert torch.equal(calls[2].values, calls[3].values)
     assert torch.equal(calls[2].stderr, calls[3].stderr)
-    assert not torch.equal(calls[3].values, calls[4].values)
-    assert not torch.equal(calls[0].values, calls[4].values)
-    ranks = [local_rank(net, x, eps=0.2, generator=generator(seed)) for seed in (1, 1, 2)]
+    assert not torch.equal(calls[0].values, calls[2].values)
+    ranks = [
+        local_rank(net, x[:1], eps=0.2, layers=["2", "5"], generator=generator(seed)) for seed in (1, 1, 2)
+    ]
     assert torch.equal(ranks[0].mean, ranks[1].mean)
     assert not torch.equal(ranks[0].mean, ranks[2].mean)
-    assert ranks[0].estimated.tolist() == [True, True, False]
+    assert ranks[0].estimated.tolist() == [True, False]
 
 
 def test_spectra_are_never_estimates(small_limits):
@@ -238,7 +245,7 @@ def test_layers_of_zeros_and_of_huge_weights_are_zero_or_refused(small_limits):
     net, x = small_cnn()
     net[2].weight.data.zero_()
     for relative in (False, True):
-        found = jacobian_counts(net, x, EPS, relative=relative)
+        found = jacobian_counts(net, x[:1], EPS[1::2], relative=relative)
         assert (found.values[:, 1:] == 0).all()
         assert (found.stderr[:, 1:] == 0).all()
         assert found.values.isfinite().all()
@@ -246,5 +253,5 @@ def test_layers_of_zeros_and_of_huge_weights_are_zero_or_refused(small_limits):
     net = small_cnn()[0].double()
     for parameter in net.parameters():
         parameter.data *= 1e160
-    with pytest.raises(FloatingPointError, match="net: its Jacobian overflows float64"):
+    with pytest.raises(FloatingPointError, match="overflows float64"):
         jacobian_counts(net, x, 0.1)

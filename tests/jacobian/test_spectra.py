@@ -262,7 +262,7 @@ def test_weights_that_are_not_finite_or_overflow_are_refused():
     linear = MLP([4, 3, 2], activation="identity", bias=False, generator=generator(0)).double()
     for parameter in linear.parameters():
         parameter.data *= 1e200
-    with pytest.raises(FloatingPointError, match="net: .* overflows"):
+    with pytest.raises(FloatingPointError, match=r"net: .* overflows"):
         jacobian_spectra(linear, X.double())
 
 
