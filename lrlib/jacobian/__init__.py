@@ -106,8 +106,8 @@ def jacobian_spectra(
         chunk: inputs differentiated at once; memory grows with it and not with n. Default: what fits a fixed
             budget, 16 MiB of matrices on a CPU and 1 GiB on a GPU.
         resolution: the smallest singular value, relative to sigma_1, that must be told from zero. Above zero,
-            Gram matrices answer where they resolve that, two to four times as fast: about 1e-5 is within their
-            reach. The SVD answers otherwise, and always for 0.
+            Gram matrices answer where they resolve that, in about two thirds of the time (1e-4 is mostly within
+            their reach). The SVD answers otherwise, and always for 0.
 
     Returns:
         :class:`Spectra`.
