@@ -1,6 +1,7 @@
 """Networks for the tests of lrlib.jacobian, and their spectra without it: numpy with slopes derived by hand."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -157,6 +158,13 @@ def sequential(net: MLP) -> nn.Sequential:
 
 def both(net: MLP) -> list[tuple[str, nn.Module]]:
     return [("chain", net), ("module", sequential(net))]
+
+
+def seeded(build: Callable[[], nn.Module], seed: int = 0) -> nn.Module:
+    """What build() makes with the global generator seeded, which is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build()
 
 
 def orthogonal(size: int, seed: int) -> torch.Tensor:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from jacobian_cases import both, linear_network, sequential
+from jacobian_cases import both, linear_network, seeded, sequential
 from torch import nn
 
 from lrlib import jacobian_counts, local_rank
@@ -97,7 +97,9 @@ def test_the_inputs_are_a_sample_without_replacement():
 def test_sorted_inputs_do_not_bias_the_estimate():
     """Layer 2 keeps 2 units at the first half of x and 8 at the second."""
     signs = torch.cat([-torch.ones(N // 2, 1), torch.ones(N // 2, 1)])
-    x = torch.cat([torch.ones(N, 2), signs.expand(-1, 6)], dim=1) * (1 + torch.rand(N, 8))
+    x = torch.cat([torch.ones(N, 2), signs.expand(-1, 6)], dim=1) * (
+        1 + torch.rand(N, 8, generator=generator(2))
+    )
     net = linear_network(np.eye(8), np.eye(8), activation="relu")
     for _, module in both(net):
         means = []
@@ -165,7 +167,7 @@ def test_a_layer_that_is_always_zero_does_not_keep_it_from_stopping():
 
 
 def test_an_absolute_and_a_relative_threshold_may_stop_early():
-    net = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 6))
+    net = seeded(lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 6)))
     x = torch.randn(300, 1, 4, 4, generator=generator(4))
     for relative in (False, True):
         found = local_rank(net, x, eps=0.05, relative=relative, tol=0.1, chunk=20)

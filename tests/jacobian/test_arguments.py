@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from jacobian_cases import both
+from jacobian_cases import both, seeded
 from torch import nn
 
 from lrlib import jacobian_counts, jacobian_spectra, local_rank
@@ -196,7 +196,7 @@ def test_inputs_on_the_meta_device_are_refused(ask):
 
 
 def test_half_precision_weights_are_taken_to_float64():
-    net = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2)).bfloat16()
+    net = seeded(lambda: nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))).bfloat16()
     found = counts(net=net, eps=[0.01, 0.1, 0.3])
     assert torch.equal(found.values, counts(net=net.double(), eps=[0.01, 0.1, 0.3]).values)
 

@@ -123,7 +123,7 @@ def test_the_claimed_error_bounds_the_true_one(family):
 
 
 @pytest.mark.parametrize("width", [16, 64, 256, 384])
-@pytest.mark.parametrize("entry", [1 / 3, 0.7, 0.1, 0.9])
+@pytest.mark.parametrize("entry", [1 / 3, 0.1, 0.9])
 def test_the_claimed_error_bounds_the_true_one_where_roundings_add_up(width, entry):
     """Constant weights: every partial sum is rounded the same way. J has sigma_1 = (entry * width)^depth."""
     x = torch.ones(1, width, dtype=DOUBLE)

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 import torch
-from jacobian_cases import random_network, sequential
+from jacobian_cases import random_network, seeded, sequential
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -36,7 +36,7 @@ def operations(ask, module, x):
 
 NET = MLP([10, 24, 24, 16, 5], init="he", generator=generator(0))
 MODULE = sequential(NET)
-CNN = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(18, 4))
+CNN = seeded(lambda: nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(18, 4)))
 X = torch.randn(64, 10, generator=generator(1))
 IMAGES = torch.randn(64, 1, 5, 5, generator=generator(2))
 

@@ -177,7 +177,10 @@ def test_a_factor_of_the_input_is_a_layer_before_the_first():
 
 
 def test_float32_networks_and_inputs_are_taken_to_float64_first():
-    net, x = MLP([9, 12, 7], activation="gelu", generator=generator(0)), torch.randn(4, 9)
+    net, x = (
+        MLP([9, 12, 7], activation="gelu", generator=generator(0)),
+        torch.randn(4, 9, generator=generator(1)),
+    )
     for _, module in both(net):
         single = jacobian_counts(module, x, EPS, relative=True)
         assert single.values.dtype == single.resolution.dtype == DOUBLE

@@ -5,7 +5,7 @@ import math
 import pytest
 import scipy.stats
 import torch
-from jacobian_cases import orthogonal
+from jacobian_cases import orthogonal, seeded
 from torch import nn
 
 from lrlib import jacobian_counts, jacobian_spectra, local_rank, reference
@@ -158,9 +158,8 @@ def small_limits(monkeypatch):
 
 def small_cnn():
     """Jacobians of 32 x 16 (tall), 12 x 16 (wide) and 5 x 16."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        net = nn.Sequential(
+    net = seeded(
+        lambda: nn.Sequential(
             nn.Conv2d(1, 2, 3, padding=1),
             nn.Tanh(),
             nn.Conv2d(2, 3, 3, stride=2, padding=1),
@@ -168,6 +167,7 @@ def small_cnn():
             nn.Flatten(),
             nn.Linear(12, 5),
         )
+    )
     return net, torch.randn(2, 1, 4, 4, generator=generator(1))
 
 
