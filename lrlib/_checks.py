@@ -35,6 +35,8 @@ def number(name: str, value: Any, *, minimum: float = 0.0, exclusive: bool = Fal
 
 def finite(name: str, value: Tensor) -> None:
     """Raise ``ValueError`` if ``value`` holds NaN or infinity; the message counts them."""
+    if value.is_meta:
+        raise ValueError(f"{name}: is on the meta device and has no values; load them first")
     bad = int((~torch.isfinite(value)).sum())
     if bad:
         raise ValueError(
@@ -52,8 +54,6 @@ def real_floating(name: str, value: Any) -> None:
 
 def real_values(name: str, value: Tensor) -> None:
     """Raise unless ``value`` has values to compute with: not complex, not on the meta device, finite."""
-    if value.is_meta:
-        raise ValueError(f"{name}: is on the meta device and has no values; load them first")
     if value.is_complex():
         raise TypeError(f"{name}: dtype is {value.dtype}; must be real")
     finite(name, value)
@@ -81,7 +81,10 @@ def thresholds(name: str, value: Any) -> Tensor:
     """Return a number, or a vector of them, as a float64 tensor; raise unless all are finite and >= 0."""
     if isinstance(value, bool | str) or value is None:
         raise TypeError(f"{name}={value!r}: must be a number, not {type(value).__name__}")
-    found = torch.as_tensor(value, dtype=torch.float64)
+    try:
+        found = torch.as_tensor(value, dtype=torch.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise TypeError(f"{name}={value!r}: must be a number, not {type(value).__name__}") from error
     if found.ndim > 1 or found.numel() == 0 or not torch.isfinite(found).all() or (found < 0).any():
         raise ValueError(f"{name}={value}: must be a finite number >= 0, or a vector of such")
     return found

@@ -18,6 +18,8 @@ MINIMUM = 64  # inputs before an early stop: a standard error from fewer is itse
 class LocalRank:
     """The local rank of every layer: a mean over inputs, with its standard error.
 
+    Of spectra that were at hand already, how they were found is not known: the last four are empty or None.
+
     Attributes:
         layers: the layers' names, L of them.
         mean: (L,) float64, the mean over inputs of the number of singular values above the threshold.
@@ -25,6 +27,7 @@ class LocalRank:
         n: how many inputs it is a mean over.
         eps: the threshold that singular values were compared with.
         relative: whether it was eps * sigma_1 rather than eps.
+
         methods: what counted each layer's singular values, of "gram", "svd" and "lanczos"; "gram" and "svd" where
             Gram matrices left some inputs in doubt.
         resolution: (L,) float64, the smallest singular value, relative to sigma_1, that the first of these
@@ -39,10 +42,10 @@ class LocalRank:
     n: int
     eps: float
     relative: bool
-    methods: tuple[tuple[str, ...], ...]
-    resolution: Float[Tensor, " L"]
-    ties: Int64[Tensor, " L"]
-    estimated: Bool[Tensor, " L"]
+    methods: tuple[tuple[str, ...], ...] = ()
+    resolution: Float[Tensor, " L"] | None = None
+    ties: Int64[Tensor, " L"] | None = None
+    estimated: Bool[Tensor, " L"] | None = None
 
 
 def count_above(
@@ -132,7 +135,7 @@ def local_rank(
     """Return LR_l^eps = E_x[#{i : sigma_i(dp_l/dx) > eps}], estimated over the inputs x, for every layer.
 
     The robust local rank of Patel & Shwartz-Ziv 2024 (arXiv 2410.07687). The count at each input is that of a
-    float64 SVD (:func:`lrlib.jacobian.jacobian_counts`, which also says when it must be estimated); the
+    float64 SVD (:func:`~lrlib.jacobian.jacobian_counts`, which also says when it must be estimated); the
     expectation is estimated, and its standard error is returned with it.
 
     Args:
@@ -141,7 +144,7 @@ def local_rank(
         eps: the threshold, >= 0.
         relative: compare with eps * sigma_1(x) instead of eps. Scaling a layer changes the absolute local
             rank and not the relative one; a layer that collapses altogether does the opposite.
-        layers, input_factor, chunk: as in :func:`lrlib.jacobian.jacobian_spectra`.
+        layers, input_factor, chunk: as in :func:`~lrlib.jacobian.jacobian_spectra`.
         tol: stop early. Inputs are then taken in random order, without replacement, until every layer's standard
             error is at most tol times its mean, but not before 64 of them.
         generator: a CPU generator of that order, and of the random vectors where counts are estimated; default

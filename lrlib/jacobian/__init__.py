@@ -102,7 +102,7 @@ def jacobian_spectra(
             with ``jacobian_chain``, otherwise the output of every Linear and Conv module that is called. An
             output is flattened to n_l.
         input_factor: a matrix A, (d, r), float32 or float64: the spectra are those of J_l A. With
-            A A^T = Sigma_x (:func:`lrlib.rank.covariance_root`) this is the data-scaled reading.
+            A A^T = Sigma_x (:func:`~lrlib.rank.covariance_root`) this is the data-scaled reading.
         chunk: inputs differentiated at once; memory grows with it and not with n. Default: what fits a fixed
             budget, 16 MiB of matrices on a CPU and 1 GiB on a GPU.
         resolution: the smallest singular value, relative to sigma_1, that must be told from zero. Above zero,

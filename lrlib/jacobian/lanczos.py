@@ -44,9 +44,12 @@ def estimate_counts(
     """
     top, trace = torch.zeros((), dtype=eps.dtype, device=eps.device), 0.0
     counts, widths = [], []
-    signs = 2.0 * torch.randint(0, 2, (PROBES, side), generator=generator) - 1.0
-    for block in signs.to(eps).split(min(PROBES, max(BLOCK, BASIS_BYTES // (8 * STEPS * side)))):
-        for nodes, weights, residuals in _quadratures(product, block, side):
+    signs = (2.0 * torch.randint(0, 2, (PROBES, side), generator=generator) - 1.0).to(eps)
+    scale = product(signs[:1]).abs().amax()  # squares of what is computed then neither overflow nor vanish
+    scale = torch.where(scale > 0, scale, 1.0)
+    eps = eps if relative else eps / scale.sqrt()
+    for block in signs.split(min(PROBES, max(BLOCK, BASIS_BYTES // (8 * STEPS * side)))):
+        for nodes, weights, residuals in _quadratures(lambda v: product(v) / scale, block, side):
             top = torch.maximum(top, nodes.amax())
             cuts = eps.square() * (top if relative else 1.0)
             count, width = _counts(nodes, weights * side, residuals, cuts)
