@@ -106,7 +106,7 @@ def off_by(found, l, which, squares):
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.__name__)
 def test_the_claimed_error_bounds_the_true_one(family):
     worst, by_gram = 0.0, 0
-    for seed in range(24):
+    for seed in range(18):
         chain = random_chain(family, seed)
         # a group of inputs with zero rows filled up, and an input on its own
         for inputs in (range(BATCH), [seed % BATCH]):
@@ -119,7 +119,7 @@ def test_the_claimed_error_bounds_the_true_one(family):
                     worst = max(worst, *(off_by(found, l, place, squares) for found in answers))
     assert worst <= 1
     assert worst > 0.01  # the bound is within a factor of 100, so that the comparison says something
-    assert by_gram > 60
+    assert by_gram > 45
 
 
 @pytest.mark.parametrize("width", [16, 64, 256, 384])

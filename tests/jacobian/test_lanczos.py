@@ -255,3 +255,14 @@ def test_layers_of_zeros_and_of_huge_weights_are_zero_or_refused(small_limits):
         parameter.data *= 1e160
     with pytest.raises(FloatingPointError, match="overflows float64"):
         jacobian_counts(net, x, 0.1)
+
+
+def test_an_estimated_jacobian_that_overflows_although_the_outputs_do_not_is_refused(small_limits):
+    net = seeded(
+        lambda: nn.Sequential(*(nn.Conv2d(1, 1, 3, padding=1, bias=False) for _ in range(2)))
+    ).double()
+    for parameter in net.parameters():
+        parameter.data *= 1e200
+    for relative in (False, True):
+        with pytest.raises(FloatingPointError, match="net: its Jacobian overflows float64"):
+            jacobian_counts(net, torch.zeros(1, 1, 4, 4), 0.1, layers=["1"], relative=relative)
