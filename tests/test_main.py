@@ -61,6 +61,15 @@ def test_data_refuses_an_unknown_name(capsys):
     assert "invalid choice: 'cifar' (choose from" in capsys.readouterr().err
 
 
+@pytest.fixture
+def interruptible():
+    """Heed interrupts, which a shell has ignored by what it puts into the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_ends_a_download_at_once_and_leaves_nothing(monkeypatch, tmp_path, capsys):
     def interrupt(handler):
         signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)

@@ -30,5 +30,7 @@ def test_by_default_memory_does_not_grow_with_the_inputs(kind):
     """Peaks in MiB of a process of its own, which holds 96 x 96 Jacobians, 72 KiB each."""
     run = subprocess.run([sys.executable, "-c", PEAKS, kind], capture_output=True, text=True, check=True)
     some, many, at_once = map(int, run.stdout.split())
-    assert many - some < 24  # all inputs' Jacobians of two layers would take 68 more; the budget is 16
-    assert at_once - many > 60  # the measurement sees what it is to see
+    # The budget is 16, and the allocator keeps some of what it freed. 480 inputs more would take 68 for what they
+    # return of one layer alone, and several times that while it is computed.
+    assert many - some < 48
+    assert at_once - many > 96  # the measurement sees what it is to see
