@@ -48,7 +48,7 @@ class ChainEngine:
         self._weights = [Weight(matrix) for matrix in matrices[1:]]
         widest = max(link.weight.shape[0] for link in links[:depth])
         self._chunk, self._floats = chunk, MATRICES * widest * first.shape[1]
-        self.window = max(WINDOW, group_size(chunk, self._floats, probe.device))
+        self.window = max(WINDOW, chunk or 0)
 
     def values(self, inputs: Float[Tensor, "n d"], resolution: float) -> list[LayerValues]:
         """Return every layer's singular values, from Gram matrices where those resolve what is wanted."""

@@ -167,7 +167,8 @@ def value_counts(
     slack = error.unsqueeze(-1) * (1 + eps if relative else 1)
     above = values.unsqueeze(-1) > cuts.unsqueeze(-2)
     near = (values.unsqueeze(-1) - cuts.unsqueeze(-2)).abs() <= slack.unsqueeze(-2)
-    return above.sum(-2), near.any(-2)
+    # sigma_1 = 0: nothing is above eps * 0, whatever the order of the sums
+    return above.sum(-2), near.any(-2) & (top > 0 if relative else True)
 
 
 SvdWhere = Callable[[Bool[Tensor, " n"]], tuple[Float[Tensor, "m k"], Float[Tensor, " m"]]]
