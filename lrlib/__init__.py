@@ -1,6 +1,6 @@
 """lrlib: local rank of neural networks, the library behind The Local Rank Book."""
 
-from lrlib import data, experiments, nets, runtime, store, train
+from lrlib import data, experiments, nets, runtime, store, theory, train
 from lrlib.jacobian import Counts, Spectra, jacobian_counts, jacobian_spectra
 from lrlib.rank import (
     LocalRank,
@@ -27,5 +27,6 @@ __all__ = [
     "runtime",
     "stable_rank",
     "store",
+    "theory",
     "train",
 ]

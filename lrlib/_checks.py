@@ -67,6 +67,14 @@ def batch(name: str, value: Any) -> None:
     finite(name, value)
 
 
+def matrix(name: str, value: Any) -> None:
+    """Raise unless ``value`` is a finite float matrix (rows, columns) that is not empty."""
+    real_floating(name, value)
+    if value.ndim != 2 or value.numel() == 0:
+        raise ValueError(f"{name}: shape is {tuple(value.shape)}; must be a matrix, (rows, columns)")
+    finite(name, value)
+
+
 def spectrum(name: str, value: Any) -> None:
     """Raise unless ``value`` is a float tensor (..., k), k >= 1, finite and not negative."""
     real_floating(name, value)

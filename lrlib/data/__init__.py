@@ -8,5 +8,18 @@
 from lrlib.data.dataset import NAMES, SPLITS, Dataset, fetch, load, standardise, status
 from lrlib.data.files import FileStatus
 from lrlib.data.idx import DataError
+from lrlib.data.teacher import TeacherData, gaussian_teacher
 
-__all__ = ["NAMES", "SPLITS", "DataError", "Dataset", "FileStatus", "fetch", "load", "standardise", "status"]
+__all__ = [
+    "NAMES",
+    "SPLITS",
+    "DataError",
+    "Dataset",
+    "FileStatus",
+    "TeacherData",
+    "fetch",
+    "gaussian_teacher",
+    "load",
+    "standardise",
+    "status",
+]

@@ -4,9 +4,9 @@ from dataclasses import asdict
 from types import ModuleType
 
 from lrlib import _checks, store
-from lrlib.experiments import mnist
+from lrlib.experiments import batch_size, depth, mnist
 
-_MODULES: dict[str, ModuleType] = {"mnist": mnist}
+_MODULES: dict[str, ModuleType] = {"mnist": mnist, "depth": depth, "batch_size": batch_size}
 NAMES = tuple(_MODULES)
 PRESETS = ("quick", "full")
 
