@@ -2,8 +2,9 @@
 
 This package knows no model. A network that offers ``jacobian_chain(x)`` (as :class:`lrlib.nets.MLP` does) is
 differentiated by its own chain rule, all layers in one sweep (``chain.py`` asks, ``sweep.py`` multiplies); any
-other module by torch.func (``module.py``). Counts come from Gram matrices where rounding leaves no doubt and from
-an SVD otherwise (``counting.py``), or are estimated where a Jacobian is large on both sides (``lanczos.py``).
+other module, here called plain, by torch.func (``module.py``). Counts come from Gram matrices where rounding
+leaves no doubt and from an SVD otherwise (``counting.py``); those of a plain module's largest Jacobians are
+estimated (``lanczos.py``).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -95,6 +96,10 @@ def jacobian_spectra(
     (:mod:`lrlib.reference`) on the same weights: absolute error near 1e-15 sigma_1 by default. The network runs
     in evaluation mode and is left as it was found. To count singular values, :func:`jacobian_counts` is faster.
 
+    Ask from one thread at a time. Plain modules must not be asked from two at once: torch's forward-mode levels
+    are global, and a RuntimeError may follow. Whatever the network, settings of torch that are global (TF32,
+    fused attention) are switched off meanwhile, and two threads at once may leave them off.
+
     Args:
         net: any module that maps a batch (n, ...) to a batch.
         x: the inputs, float32 or float64, finite, batch first.
@@ -113,7 +118,8 @@ def jacobian_spectra(
         :class:`Spectra`.
 
     Raises:
-        TypeError, ValueError: for an argument outside these rules; the message names it.
+        TypeError, ValueError: for an argument outside these rules, or a plain module's Jacobian of more than
+            2 GiB at one input; the message names it.
         FloatingPointError: if a Jacobian overflows although weights and inputs are finite.
 
     Example:
@@ -123,7 +129,7 @@ def jacobian_spectra(
         tensor([[4., 3.]], dtype=torch.float64)
     """
     _checks.number("resolution", resolution)
-    engine, x = _prepared(net, x, layers, input_factor, chunk, None)
+    engine, x = _prepared(net, x, layers=layers, input_factor=input_factor, chunk=chunk)
     parts = []
     for inputs in _windows(x, engine):
         with full_precision(inputs.device):
@@ -151,10 +157,21 @@ def jacobian_counts(
 ) -> Counts:
     """Return how many singular values of dp_l/dx exceed eps, at every input, for every layer.
 
-    The same numbers as counting :func:`jacobian_spectra` and several times as fast, since a count asks less
-    than a spectrum does. Each count is certain: where rounding could change a Gram matrix's answer, as it does
-    for thresholds below its resolution, the float64 SVD of the small factor gives it. Only where both sides of a
-    module's Jacobian exceed 2048 is it estimated, by stochastic Lanczos quadrature, and says so.
+    The same numbers as counting :func:`jacobian_spectra`, and for one threshold about twice as fast, since a
+    count asks less than a spectrum does. Where rounding could change a Gram matrix's answer, as it does for
+    thresholds below its resolution, the float64 SVD of the small factor gives it, and ``ties`` marks what even
+    that leaves open. How certain a count is depends on the network:
+
+    - One with ``jacobian_chain``: a count that is no tie is certain for the chain's weights and slopes, by whose
+      norms rounding is bounded.
+    - A plain module: the factors of J_l are not seen, and rounding is bounded by the norm of J_l alone. Where
+      large factors cancel, as in the difference of two nearly equal branches, automatic differentiation errs by
+      more than that, and a count is not certain although ``ties`` does not mark it.
+    - A plain module with a large J_l, (n_l, r) with r = d or the columns of ``input_factor``: the count is
+      estimated, by stochastic Lanczos quadrature, and ``estimated`` says so, if J_l takes more than 2 GiB at one
+      input, or more than 256 MiB while both n_l and r exceed 2048. Nothing else is estimated.
+
+    Ask from one thread at a time, as for :func:`jacobian_spectra`.
 
     Args:
         net, x, layers, input_factor, chunk: as in :func:`jacobian_spectra`.
@@ -184,14 +201,14 @@ def count_chunks(
     eps: float | Float[Tensor, " E"],
     *,
     relative: bool = False,
-    layers: Sequence[str] | None = None,
-    input_factor: Float[Tensor, "d r"] | None = None,
-    chunk: int | None = None,
-    generator: torch.Generator | None = None,
+    **options: object,
 ) -> Iterator[Counts]:
-    """Yield :func:`jacobian_counts` of some inputs after others, in order, so that one may stop early."""
+    """Yield :func:`jacobian_counts` of some inputs after others, in order, so that one may stop early.
+
+    ``options`` are the rest of its arguments.
+    """
     thresholds = _checks.thresholds("eps", eps).reshape(-1)
-    engine, x = _prepared(net, x, layers, input_factor, chunk, generator)
+    engine, x = _prepared(net, x, **options)
     thresholds = thresholds.to(x.device)
     for inputs in _windows(x, engine):
         with full_precision(inputs.device):
@@ -232,10 +249,11 @@ def _counts(
 def _prepared(
     net: nn.Module,
     x: Tensor,
-    layers: Sequence[str] | None,
-    input_factor: Tensor | None,
-    chunk: int | None,
-    generator: torch.Generator | None,
+    *,
+    layers: Sequence[str] | None = None,
+    input_factor: Tensor | None = None,
+    chunk: int | None = None,
+    generator: torch.Generator | None = None,
 ) -> tuple[Engine, Float[Tensor, "n *d"]]:
     """Check the arguments; return the engine for this network, and x on the device that it computes on."""
     _check(net, x, input_factor, chunk)

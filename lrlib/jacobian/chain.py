@@ -79,7 +79,8 @@ class ChainEngine:
         def count(name: str, factor: Factor) -> counting.GramCounts:
             if self._exponents[name] > 900:
                 self._refuse_overflow(name, torch.linalg.matrix_norm(factor.jacobian))
-            return counting.gram_counts(factor.gram(), factor.error, thresholds[name], relative)
+            gram = counting.smaller_gram(factor.jacobian)
+            return counting.gram_counts(gram, factor.error, thresholds[name], relative)
 
         slopes = self._slopes(inputs)
         found = {
@@ -105,7 +106,7 @@ class ChainEngine:
         return self._swept(slopes, names, values, exact=True)
 
     def _gram_values(self, name: str, factor: Factor) -> tuple[Tensor, Tensor]:
-        values, resolution = counting.gram_values(factor.gram(), factor.error)
+        values, resolution = counting.gram_values(counting.smaller_gram(factor.jacobian), factor.error)
         return self._padded(name, values), resolution
 
     def _svd_where(self, slopes: list[Tensor], name: str) -> SvdWhere:

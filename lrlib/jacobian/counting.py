@@ -72,6 +72,23 @@ class GramCounts(NamedTuple):
     resolution: Float[Tensor, " n"]
 
 
+def smaller_gram(jacobian: Float[Tensor, "n rows columns"]) -> Float[Tensor, "n k k"]:
+    """Return the smaller of J J^T and J^T J.
+
+    In three quarters of the arithmetic: its upper right is its lower left.
+    """
+    rows, columns = jacobian.shape[-2:]
+    matrix = jacobian.mT if rows <= columns else jacobian
+    k = matrix.shape[-1]
+    half = k // 2
+    gram = matrix.new_empty(len(matrix), k, k)
+    left = matrix[..., :half]
+    gram[:, :half, :half] = left.mT @ left
+    gram[:, half:] = matrix[..., half:].mT @ matrix
+    gram[:, :half, half:] = gram[:, half:, :half].mT
+    return gram
+
+
 def gram_counts(
     gram: Float[Tensor, "n k k"], error: Float[Tensor, " n"], eps: Float[Tensor, " E"], relative: bool
 ) -> GramCounts:

@@ -15,11 +15,11 @@ from lrlib.jacobian.counting import LayerCounts, LayerValues
 from lrlib.jacobian.engine import group_size, selected
 
 DEFAULT = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
-EXACT_UP_TO = (
-    2048  # a Jacobian whose smaller side exceeds this is formed only to be counted if it takes at most
-)
-TOGETHER = 2**28  # so many bytes, which are also the most that the Jacobians of several layers take together
-LARGEST = 2**31  # bytes of one Jacobian: the most that is formed at all
+# A Jacobian is formed, to be counted, if it takes at most LARGEST bytes at one input, or at most TOGETHER bytes
+# where its smaller side exceeds EXACT_UP_TO. Otherwise its counts are estimated.
+EXACT_UP_TO = 2048
+TOGETHER = 2**28  # also the most that the Jacobians of several layers take together
+LARGEST = 2**31  # also the most of which a whole spectrum is found
 ROUNDINGS = 16.0  # automatic differentiation multiplies factors whose norms nobody sees: rounds J so often
 
 
@@ -74,7 +74,8 @@ class ModuleEngine:
             size = self._bytes(name)
             if size > LARGEST:
                 raise ValueError(
-                    f"layers: the Jacobian of {name!r} is {self._rows[name]} x {self._columns}, {size / 2**30:.0f} GiB; "
+                    f"layers: the Jacobian of {name!r} is {self._rows[name]} x {self._columns}, "
+                    f"{size / 2**30:.2f} GiB; at most {LARGEST / 2**30:g} GiB are formed; "
                     "local_rank and jacobian_counts estimate its counts"
                 )
         answers = []
@@ -83,7 +84,8 @@ class ModuleEngine:
             if resolution == 0:
                 answers.append(counting.from_svd(*counting.svd_values(jacobian, error)))
             else:
-                found, resolved = counting.gram_values(_gram(jacobian), _squared(jacobian, error))
+                gram = counting.smaller_gram(jacobian)
+                found, resolved = counting.gram_values(gram, _squared(jacobian, error))
                 answers.append(counting.refined(found, resolved, _svd_where(jacobian, error), resolution))
         return answers
 
@@ -94,7 +96,8 @@ class ModuleEngine:
         answers = {}
         for name, jacobian in self._jacobians(inputs, self._exact):
             error = self._error(jacobian)
-            found = counting.gram_counts(_gram(jacobian), _squared(jacobian, error), eps, relative)
+            gram = counting.smaller_gram(jacobian)
+            found = counting.gram_counts(gram, _squared(jacobian, error), eps, relative)
             answers[name] = counting.certified(found, _svd_where(jacobian, error), eps, relative)
         for name in self.layers:
             if name not in answers:
@@ -201,11 +204,6 @@ class ModuleEngine:
 
     def _error(self, jacobian: Float[Tensor, "n n_l r"]) -> Float[Tensor, " n"]:
         return ROUNDINGS * counting.rounding(_norm(jacobian), max(jacobian.shape[-2:]))
-
-
-def _gram(jacobian: Float[Tensor, "n rows columns"]) -> Float[Tensor, "n k k"]:
-    """Return the smaller of J J^T and J^T J."""
-    return jacobian @ jacobian.mT if jacobian.shape[-2] <= jacobian.shape[-1] else jacobian.mT @ jacobian
 
 
 def _squared(jacobian: Tensor, error: Tensor) -> Float[Tensor, " n"]:

@@ -59,11 +59,6 @@ class Factor(NamedTuple):
     jacobian: Float[Tensor, "n n_l r"]
     error: Float[Tensor, " n"]
 
-    def gram(self) -> Float[Tensor, "n k k"]:
-        """Return the smaller of J J^T and J^T J."""
-        rows, columns = self.jacobian.shape[-2:]
-        return _gram(self.jacobian.mT if rows <= columns else self.jacobian)
-
 
 def sweep(
     first: Weight, weights: Sequence[Weight], slopes: Sequence[Float[Tensor, "n n_prev"]], *, exact: bool
@@ -71,7 +66,7 @@ def sweep(
     """Yield the factors of J_2, J_3, ...; weights and slopes are those of the layers 2, 3, ...
 
     ``exact`` reduces by QR, which keeps J_l to rounding; otherwise by Cholesky of Gram matrices, several times
-    faster, which keeps J_l J_l^T to rounding: the accuracy that :meth:`Factor.gram` has anyway.
+    faster, which keeps J_l J_l^T to rounding: the accuracy that J_l's Gram matrix has anyway.
     """
     power = 1 if exact else 2
     jacobian, error = None, rounding(first.frobenius**power, first.matrix.shape[1])
@@ -119,17 +114,6 @@ def _scaled_rows(
 def _rows(table: Tensor, index: Int64[Tensor, "*shape"]) -> Tensor:
     """Return table[index], twice as fast on a CPU."""
     return table.index_select(0, index.reshape(-1)).view(*index.shape, *table.shape[1:])
-
-
-def _gram(matrix: Float[Tensor, "n rows k"]) -> Float[Tensor, "n k k"]:
-    """Return matrix^T matrix in three quarters of the arithmetic: its upper right is its lower left."""
-    half = matrix.shape[-1] // 2
-    gram = matrix.new_empty(len(matrix), matrix.shape[-1], matrix.shape[-1])
-    left = matrix[..., :half]
-    gram[:, :half, :half] = left.mT @ left
-    gram[:, half:] = matrix[..., half:].mT @ matrix
-    gram[:, :half, half:] = gram[:, half:, :half].mT
-    return gram
 
 
 def _square(matrix: Float[Tensor, "n a r"], exact: bool) -> Float[Tensor, "n a ..."]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from lrlib import _checks
 
 
+@torch.enable_grad()
 def normalised_margin(
     net: nn.Module, x: Float[Tensor, "n d"], y: Float[Tensor, " n"], *, degree: int
 ) -> float:
@@ -47,6 +48,7 @@ def smoothed_margin(net: nn.Module, x: Float[Tensor, "n d"], y: Float[Tensor, " 
     return (-torch.logsumexp(-margins, 0) / _norm(net) ** degree).item()
 
 
+@torch.enable_grad()
 def kkt_alignment(net: nn.Module, x: Float[Tensor, "n d"], y: Float[Tensor, " n"]) -> float:
     """Return the cosine of theta and -grad of sum_i exp(-y_i f(x_i)), between -1 and 1.
 
