@@ -44,7 +44,7 @@ def deep_linear_path(
     singular values, in the singular directions of Y. Then the modes do not meet: with a = sigma^(1/L), each obeys
     a' = a^(L-1) (s - a^L) - lambda a, that is sigma' = L sigma^(2-2/L) (s - sigma) - L lambda sigma (Saxe,
     McClelland & Ganguli 2014; Arora et al. 2019, theorem 3). Depths 1 and 2 have closed forms, which are used;
-    others are integrated (DOP853).
+    others are integrated (LSODA).
 
     Args:
         target: (k,) the singular values s of Y, >= 0; 0 is a direction that the loss does not need.
@@ -75,7 +75,7 @@ def deep_linear_path(
 
     first = np.full_like(s, start ** (1 / depth))
     span = (0.0, max(t[-1], np.finfo(float).tiny))
-    solved = solve_ivp(velocity, span, first, method="DOP853", t_eval=t, rtol=RTOL, atol=ATOL)
+    solved = solve_ivp(velocity, span, first, method="LSODA", t_eval=t, rtol=RTOL, atol=ATOL)
     if not solved.success:
         raise FloatingPointError(f"times up to {t[-1]:g}: the integration failed: {solved.message}")
     return solved.y.T**depth
@@ -83,11 +83,12 @@ def deep_linear_path(
 
 def _logistic(capacity: np.ndarray, start: float, t: np.ndarray) -> np.ndarray:
     """Solve sigma' = 2 sigma (c - sigma) from ``start``; c may be zero or negative."""
-    # 1/sigma is linear: (1/sigma)' = 2 - 2 c (1/sigma), so 1/sigma = e^(-2ct)/start + (1 - e^(-2ct))/c
-    decay = np.exp(-2 * capacity * t)
-    safe = np.where(capacity == 0, 1.0, capacity)
-    built = np.where(capacity == 0, 2 * t, -np.expm1(-2 * capacity * t) / safe)
-    return 1 / (decay / start + built)
+    # 1/sigma is linear: (1/sigma)' = 2 - 2 c (1/sigma). Written with e <= 1, so that nothing overflows.
+    size = np.abs(capacity)
+    e = np.exp(-2 * size * t)
+    built = np.where(size == 0, 2 * t, -np.expm1(-2 * size * t) / np.where(size == 0, 1.0, size))
+    falls = capacity < 0
+    return np.where(falls, e, 1.0) / (np.where(falls, 1.0, e) / start + built)
 
 
 def schatten_quasinorm(s: Float[Tensor, "*batch k"], p: float) -> Float64[Tensor, "*batch"]:
