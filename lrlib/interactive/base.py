@@ -87,6 +87,7 @@ class Figure(anywidget.AnyWidget):
     """
 
     javascript: ClassVar[Path]
+    more_javascript: ClassVar[tuple[Path, ...]] = ()  # files that go between kit.js and ``javascript``
     label = traitlets.Unicode().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
     alt = traitlets.Unicode().tag(sync=True)
@@ -94,7 +95,8 @@ class Figure(anywidget.AnyWidget):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Put the class's JavaScript behind the parts that all figures share."""
         if "javascript" in cls.__dict__:
-            cls._esm = (HERE / "kit.js").read_text("utf-8") + cls.javascript.read_text("utf-8")
+            files = (HERE / "kit.js", *cls.more_javascript, cls.javascript)
+            cls._esm = "".join(file.read_text("utf-8") for file in files)
             cls._css = (HERE / "figure.css").read_text("utf-8")
         super().__init_subclass__(**kwargs)
 
