@@ -1,6 +1,6 @@
 """Checks of arguments. Every message names the argument, the value that was given and the rule it broke."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -73,6 +73,19 @@ def matrix(name: str, value: Any) -> None:
     if value.ndim != 2 or value.numel() == 0:
         raise ValueError(f"{name}: shape is {tuple(value.shape)}; must be a matrix, (rows, columns)")
     finite(name, value)
+
+
+def chain(name: str, weights: Sequence[Any], *, minimum: int = 1) -> None:
+    """Raise unless there are ``minimum`` matrices or more, each with a column for every row of the one before."""
+    if len(weights) < minimum:
+        raise ValueError(f"{name}: there are {len(weights)}; must be at least {minimum}")
+    for i, weight in enumerate(weights):
+        matrix(f"{name}[{i}]", weight)
+        if i and weight.shape[1] != weights[i - 1].shape[0]:
+            raise ValueError(
+                f"{name}[{i}]: shape is {tuple(weight.shape)}; must have {weights[i - 1].shape[0]} columns, "
+                f"one for each row of {name}[{i - 1}]"
+            )
 
 
 def spectrum(name: str, value: Any) -> None:

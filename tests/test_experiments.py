@@ -1,13 +1,44 @@
 from dataclasses import asdict, replace
+from itertools import product
 
+import pandas as pd
 import pytest
 
 from lrlib import count_above, effective_rank, experiments, runtime
-from lrlib.experiments import mnist
+from lrlib.experiments import batch_size, depth, mnist
 from lrlib.nets import MLP
 from lrlib.train import train
 
 TINY = replace(mnist.CONFIGS["quick"], hidden=(12, 8), steps=30, probes=6, checkpoints=4, seeds=(0, 1))
+SMALL = {
+    "mnist": TINY,
+    "depth": replace(depth.CONFIGS["quick"], depths=(2, 3), seeds=(0, 1), steps=5, width=8, probes=4),
+    "batch_size": replace(
+        batch_size.CONFIGS["quick"],
+        n=20, hidden=(8,), seeds=(0, 1), batch_sizes=(4, 20), weight_decays=(0.0, 5e-3), steps=5, probes=4,
+    ),
+}  # fmt: skip
+MODULES = {"mnist": mnist, "depth": depth, "batch_size": batch_size}
+# The columns of each table that name a run, and the fields of its configuration that they come from.
+SWEPT = {
+    "mnist": {"seed": "seeds", "weight_decay": "weight_decays"},
+    "depth": {"seed": "seeds", "depth": "depths", "weight_decay": "weight_decays"},
+    "batch_size": {"seed": "seeds", "batch_size": "batch_sizes", "weight_decay": "weight_decays"},
+}
+
+
+def runs(table, name):
+    """The runs that a table holds, as tuples of what was swept."""
+    return set(table[list(SWEPT[name])].drop_duplicates().itertuples(index=False, name=None))
+
+
+def planned(config, name):
+    """The runs that a configuration lists."""
+    return set(product(*(getattr(config, field) for field in SWEPT[name].values())))
+
+
+def test_every_experiment_is_tested():
+    assert set(SMALL) == set(MODULES) == set(SWEPT) == set(experiments.NAMES)
 
 
 @pytest.fixture(scope="module")
@@ -57,15 +88,41 @@ def test_train_one_is_the_loop_written_out(task):
     )  # float32 sums in another order on another device
 
 
-def test_run_stores_resumes_and_loads(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", SMALL)
+def test_run_stores_and_loads(name, tmp_path, monkeypatch):
     monkeypatch.setenv("LRLIB_RESULTS", str(tmp_path))
-    monkeypatch.setitem(mnist.CONFIGS, "quick", TINY)
-    run = experiments.run("mnist", "quick")
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["mnist-quick.csv", "mnist-quick.json"]
+    monkeypatch.setitem(MODULES[name].CONFIGS, "quick", SMALL[name])
+    run = experiments.run(name, "quick")
+    assert sorted(p.name for p in tmp_path.iterdir()) == [f"{name}-quick.csv", f"{name}-quick.json"]
     assert run.manifest["seeds"] == [0, 1]
-    assert set(run.table.seed) == {0, 1}
-    assert set(run.table.weight_decay) == set(TINY.weight_decays)
-    assert experiments.load("mnist", "quick").table.equals(run.table)
+    assert runs(run.table, name) == planned(SMALL[name], name)
+    keys = [column for column in run.table.columns if column not in ("mean", "stderr")]
+    assert not run.table.duplicated(keys).any()
+    assert experiments.load(name, "quick").table.equals(run.table)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_a_run_that_was_killed_goes_on_where_it_was(name, tmp_path, monkeypatch):
+    module, make, calls = MODULES[name], MODULES[name]._cell, []
+
+    def cell(*arguments):
+        calls.append(tuple(a for a in arguments if isinstance(a, int | float)))  # seed, weight decay, ...
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return make(*arguments)
+
+    monkeypatch.setitem(module.CONFIGS, "quick", SMALL[name])
+    monkeypatch.setenv("LRLIB_RESULTS", str(tmp_path / "whole"))
+    whole = experiments.run(name, "quick")
+    monkeypatch.setattr(module, "_cell", cell)
+    monkeypatch.setenv("LRLIB_RESULTS", str(tmp_path / "killed"))
+    with pytest.raises(KeyboardInterrupt):
+        experiments.run(name, "quick")
+    resumed = experiments.run(name, "quick")
+    assert len(calls) == len(planned(SMALL[name], name)) + 1  # only the third was called twice
+    assert len(set(calls)) == len(calls) - 1
+    assert calls[2] == calls[3]
+    pd.testing.assert_frame_equal(resumed.table, whole.table, rtol=1e-3)  # equal, but for a GPU's sums
 
 
 def test_unknown_names_are_refused():
@@ -75,14 +132,15 @@ def test_unknown_names_are_refused():
         experiments.load("mnist", "huge")
 
 
-def test_the_stored_full_run_is_the_one_the_book_describes():
-    stored = experiments.load("mnist", "full")
-    config = mnist.CONFIGS["full"]
+@pytest.mark.parametrize("name", MODULES)
+def test_the_stored_full_run_is_the_one_the_book_describes(name):
+    stored = experiments.load(name, "full")
+    config = MODULES[name].CONFIGS["full"]
     described = {k: list(v) if isinstance(v, tuple) else v for k, v in asdict(config).items()}
     assert stored.manifest["config"] == described
     assert len(config.seeds) >= 3
     assert 0.0 in config.weight_decays
     assert config.lr * max(config.weight_decays) * config.steps >= 2.4
-    found = stored.table.groupby(["seed", "weight_decay"]).step.max()
-    assert len(found) == len(config.seeds) * len(config.weight_decays)
-    assert (found == config.steps).all()
+    assert runs(stored.table, name) == planned(config, name)
+    if "step" in stored.table:
+        assert (stored.table.groupby(list(SWEPT[name])).step.max() == config.steps).all()

@@ -95,6 +95,8 @@ def table(net: MLP, *, probes: int) -> pd.DataFrame:
     inputs = task("test")[0]
     chosen = torch.randperm(len(inputs), generator=runtime.generator(0))[:probes]
     spectra = jacobian_spectra(net, inputs[chosen])
+    products = {eps: count_bound(weights, eps) for eps in THRESHOLDS}
+    energies = {eps: energy_bound(weights, eps) for eps in THRESHOLDS}
     for l, (name, weight) in enumerate(zip(net.layers, weights, strict=True)):
         s = torch.linalg.svdvals(weight)
         rows += [
@@ -105,8 +107,8 @@ def table(net: MLP, *, probes: int) -> pd.DataFrame:
         for eps in THRESHOLDS:
             rows += [
                 (name, "weight", eps, float(count_above(s, eps)), None),
-                (name, "product", eps, float(count_bound(weights, eps)[l]), None),
-                (name, "energy", eps, energy_bound(weights, eps)[l].item(), None),
+                (name, "product", eps, float(products[eps][l]), None),
+                (name, "energy", eps, energies[eps][l].item(), None),
             ]
             for reading, relative in (("absolute", False), ("relative", True)):
                 mean, stderr = mean_and_stderr(count_above(spectra[name], eps, relative=relative))

@@ -4,5 +4,8 @@ They run live as anywidgets (Jupyter, Colab, VS Code) and, without a kernel, in 
 """
 
 from lrlib.interactive.rank_explorer import RankExplorer
+from lrlib.interactive.region_map import RegionMap
+from lrlib.interactive.regions import Region, linear_regions
+from lrlib.interactive.singular_value_race import SingularValueRace
 
-__all__ = ["RankExplorer"]
+__all__ = ["RankExplorer", "Region", "RegionMap", "SingularValueRace", "linear_regions"]

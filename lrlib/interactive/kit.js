@@ -179,8 +179,8 @@ function nearest(values, value) {
   return values.reduce((best, v, i) => (Math.abs(v - value) < Math.abs(values[best] - value) ? i : best), 0);
 }
 
-/** A button that plays the training from step to step. Not offered to those who asked for less motion. */
-function playback(button, { advance, atEnd }) {
+/** A button that plays the training, a step every `pause` ms. Not offered to those who asked for less motion. */
+function playback(button, { advance, atEnd, pause = 220 }) {
   let timer = null;
   const label = () => {
     button.textContent = timer === null ? "▶" : "❚❚";
@@ -197,7 +197,7 @@ function playback(button, { advance, atEnd }) {
   };
   const toggle = () => {
     if (timer !== null) return stop();
-    timer = setInterval(tick, 220);
+    timer = setInterval(tick, pause);
     label();
     return advance();
   };

@@ -27,8 +27,8 @@ def remembered_rank(eps: float, *, norm: float, batch_size: int, lr: float, weig
 
     A step adds a matrix of rank at most B, the batch size, and multiplies the rest by 1 - eta lambda. So k steps after
     its operator norm was at most ``norm``, W is within (1 - eta lambda)^k norm of a matrix of rank k B: at most k B of
-    its singular values exceed that distance. Needs one row of inputs for each example of a batch, as a fully
-    connected layer has; proved in Chapter 3, after Galanti, Siegel, Gupte & Poggio 2025 (arXiv 2206.05794).
+    its singular values exceed that distance. It holds from step k on. Needs one row of inputs for each example of a
+    batch, as a fully connected layer has; proved in Chapter 3, after Galanti, Siegel, Gupte & Poggio 2025 (arXiv 2206.05794).
 
     Args:
         eps: the threshold, > 0.
@@ -37,8 +37,8 @@ def remembered_rank(eps: float, *, norm: float, batch_size: int, lr: float, weig
         lr, weight_decay: eta and lambda, both > 0, with eta lambda < 1; no momentum.
 
     Returns:
-        k B, with the smallest k for which (1 - eta lambda)^k norm <= eps. It says something only where it is
-        smaller than the layer.
+        k B, with the smallest k for which (1 - eta lambda)^k norm <= eps, up to rounding. It says something only
+        where it is smaller than the layer.
 
     Raises:
         TypeError, ValueError: for an argument outside these rules.
@@ -55,7 +55,7 @@ def remembered_rank(eps: float, *, norm: float, batch_size: int, lr: float, weig
     rate = _rate(lr, weight_decay)
     if rate == 0:
         raise ValueError(f"weight_decay={weight_decay}: must be above 0; without decay nothing is forgotten")
-    return batch_size * max(0, math.ceil(math.log(norm / eps) / -math.log1p(-rate)))
+    return batch_size * max(0, math.ceil((math.log(norm) - math.log(eps)) / -math.log1p(-rate)))
 
 
 def within_class_bound(
@@ -92,6 +92,8 @@ def within_class_bound(
             f"weight: shape is {tuple(w.shape)}; features {tuple(h.shape)} and signals {tuple(delta.shape)} need "
             f"one row for each input, and a weight of shape (n_l, n_prev)"
         )
+    if not isinstance(labels, Tensor):
+        raise TypeError(f"labels: must be a torch.Tensor, not {type(labels).__name__}")
     if labels.shape != (h.shape[0],) or labels.dtype != torch.int64:
         raise ValueError(f"labels: is {labels.dtype} {tuple(labels.shape)}; must be int64 ({h.shape[0]},)")
     spread = h - _class_means(h, labels)

@@ -26,7 +26,7 @@ def balancedness(weights: Sequence[Float[Tensor, "n_out n_in"]]) -> list[Float64
     >>> [d.tolist() for d in balancedness([torch.tensor([[2.0]]), torch.tensor([[3.0]])])]
     [[[5.0]]]
     """
-    _chain(weights)
+    _checks.chain("weights", weights, minimum=2)
     return [b.double().T @ b.double() - a.double() @ a.double().T for a, b in pairwise(weights)]
 
 
@@ -74,11 +74,12 @@ def deep_linear_path(
         return a ** (depth - 1) * (s - a**depth) - weight_decay * a
 
     first = np.full_like(s, start ** (1 / depth))
-    span = (0.0, max(t[-1], np.finfo(float).tiny))
-    solved = solve_ivp(velocity, span, first, method="LSODA", t_eval=t, rtol=RTOL, atol=ATOL)
+    end = max(t[-1], 1e-6)  # LSODA does not return from an interval of hardly any length
+    each, place = np.unique(t, return_inverse=True)  # solve_ivp takes no time twice
+    solved = solve_ivp(velocity, (0.0, end), first, method="LSODA", t_eval=each, rtol=RTOL, atol=ATOL)
     if not solved.success:
         raise FloatingPointError(f"times up to {t[-1]:g}: the integration failed: {solved.message}")
-    return solved.y.T**depth
+    return np.maximum(solved.y.T[place], 0) ** depth  # a is positive, its rounding need not be
 
 
 def _logistic(capacity: np.ndarray, start: float, t: np.ndarray) -> np.ndarray:
@@ -122,18 +123,6 @@ def least_factor_energy(s: Float[Tensor, "*batch k"], depth: int) -> Float64[Ten
     _checks.spectrum("s", s)
     _checks.integer("depth", depth, minimum=1)
     return depth * s.double().pow(2 / depth).sum(-1)
-
-
-def _chain(weights: Sequence[Tensor]) -> None:
-    if len(weights) < 2:
-        raise ValueError(f"weights: there are {len(weights)}; must be at least two")
-    for i, weight in enumerate(weights):
-        _checks.matrix(f"weights[{i}]", weight)
-        if i and weight.shape[1] != weights[i - 1].shape[0]:
-            raise ValueError(
-                f"weights[{i}]: shape is {tuple(weight.shape)}; must have {weights[i - 1].shape[0]} columns, "
-                f"one for each row of weights[{i - 1}]"
-            )
 
 
 def _path_arguments(

@@ -25,6 +25,7 @@ def normalised_margin(
         TypeError, ValueError: for labels other than -1 and 1, more than one output, parameters that are all zero, or
             a network that is not homogeneous of this degree (Euler's identity at these inputs fails).
     """
+    _checks.integer("degree", degree, minimum=1)
     outputs = _outputs(net, x, y)
     parameters = list(net.parameters())
     slopes = torch.autograd.grad(outputs.sum(), parameters, allow_unused=True)
@@ -44,6 +45,7 @@ def smoothed_margin(net: nn.Module, x: Float[Tensor, "n d"], y: Float[Tensor, " 
     below :func:`normalised_margin`, by at most ln(n) / ||theta||^L. Arguments and errors as there, but for Euler's
     identity, which is not tried.
     """
+    _checks.integer("degree", degree, minimum=1)
     margins = y * _outputs(net, x, y)
     return (-torch.logsumexp(-margins, 0) / _norm(net) ** degree).item()
 
@@ -53,18 +55,22 @@ def kkt_alignment(net: nn.Module, x: Float[Tensor, "n d"], y: Float[Tensor, " n"
     """Return the cosine of theta and -grad of sum_i exp(-y_i f(x_i)), between -1 and 1.
 
     At a KKT point of min ||theta||^2 with y_i f(x_i) >= 1 the parameters are a combination of y_i grad f(x_i) with
-    weights that are not negative and vanish off the margin: as margins grow the cosine tends to 1 (Lyu & Li 2020).
+    weights that are not negative and vanish off the margin. Along gradient flow, which gives those weights to the
+    losses at the margin, the cosine tends to 1 (Lyu & Li 2020); scaling a KKT point gives all of them the same
+    weight, and need not.
 
-    Raises as :func:`smoothed_margin`.
+    Raises as :func:`smoothed_margin`, and ``ValueError`` where the gradient is zero.
     """
-    margins = y * _outputs(net, x, y)
+    margins, norm = y * _outputs(net, x, y), _norm(net)
     parameters = list(net.parameters())
     # the gradient of the logarithm of the loss points the same way, and does not underflow
     slopes = torch.autograd.grad(-torch.logsumexp(-margins, 0), parameters, allow_unused=True)
     pairs = [(p.detach(), g) for p, g in zip(parameters, slopes, strict=True) if g is not None]
     along = sum((p * g).sum() for p, g in pairs)
     steepness = math.sqrt(sum(g.square().sum().item() for _, g in pairs))
-    return (along / (_norm(net) * steepness)).item()
+    if steepness == 0:
+        raise ValueError("net: its gradient is zero at all these inputs; the cosine is not defined")
+    return (along / (norm * steepness)).item()
 
 
 def _outputs(net: nn.Module, x: Tensor, y: Tensor) -> Float[Tensor, " n"]:

@@ -15,16 +15,16 @@ def minimum_norm_ratio(
 ) -> float:
     """Return a lower bound on the mean over layers of ||W_l||_2 / ||W_l||_F at the least sum of ||W_l||_F^2.
 
-    Suppose that a ReLU network without biases, of depth k and with ||W_j||_F <= B for every layer, fits the data
+    Suppose that a ReLU network without biases, of depth k and with ||W_j||_F <= F for every layer, fits the data
     (f(x_i) = y_i, or y_i f(x_i) >= 1), and that some x_i with ||x_i|| <= 1 needs ||f(x_i)|| >= ``size``. Then every
     network of depth L > k and width at least max(2 C, the shallow one's) that fits the data with the least sum of
-    squares has mean ratio >= size^(1/L) / M^(1/L), M = B^k sqrt(2) (2 C)^((L - k)/2). As L grows the bound tends to
+    squares has mean ratio >= size^(1/L) / M^(1/L), M = F^k sqrt(2) (2 C)^((L - k)/2). As L grows the bound tends to
     1 / sqrt(2 C): some layer has a stable rank of at most 2 C, nearly. Proved in Chapter 3, after Timor, Vardi &
     Shamir 2023 (arXiv 2201.12760); C > 1 and the constants are ours.
 
     Args:
         depth: L, above ``shallow_depth``.
-        shallow_depth, shallow_norm: k >= 1 and B > 0.
+        shallow_depth, shallow_norm: k >= 1 and F > 0.
         outputs: C >= 1.
         size: what the network has to reach at some input of norm at most 1, > 0.
 
@@ -40,6 +40,10 @@ def minimum_norm_ratio(
     _checks.number("shallow_norm", shallow_norm, exclusive=True)
     _checks.integer("outputs", outputs, minimum=1)
     _checks.number("size", size, exclusive=True)
+    if math.log(size) > shallow_depth * math.log(shallow_norm):
+        raise ValueError(
+            f"shallow_norm={shallow_norm}: {shallow_depth} layers of this norm cannot reach size={size}"
+        )
     extra = (depth - shallow_depth) * math.log(2 * outputs)
     log_product = shallow_depth * math.log(shallow_norm) + (math.log(2) + extra) / 2
     return math.exp((math.log(size) - log_product) / depth)
@@ -83,12 +87,9 @@ def energy_bound(weights: Sequence[Float[Tensor, "n_out n_in"]], eps: float) -> 
     [12.0]
     """
     _checks.number("eps", eps, exclusive=True)
-    return torch.stack([s.square().sum() for s in _spectra(weights)]) / eps**2
+    return torch.stack([(s / eps).square().sum() for s in _spectra(weights)])
 
 
 def _spectra(weights: Sequence[Tensor]) -> list[Float64[Tensor, " k"]]:
-    if not weights:
-        raise ValueError("weights: there are none; must be at least one")
-    for i, weight in enumerate(weights):
-        _checks.matrix(f"weights[{i}]", weight)
+    _checks.chain("weights", weights)
     return [torch.linalg.svdvals(weight.detach().double()) for weight in weights]
