@@ -1,0 +1,249 @@
+"""Each theorem of Part I is checked by a cell of its chapter. Would that cell notice if the theorem were wrong?
+
+Here the statement in the cell is made wrong, by an edit of the cell, and the chapter's own check has to fail.
+"""
+
+from dataclasses import dataclass
+
+import build
+import matplotlib.pyplot as plt
+import nbformat
+import pytest
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A wrong statement: ``old`` becomes ``new`` in the cell that holds ``cell``; the one with ``check`` must fail.
+
+    Without ``check`` the edited cell itself must.
+    """
+
+    chapter: str
+    name: str
+    cell: str
+    old: str
+    new: str
+    check: str | None = None
+
+
+WRONG = [
+    Wrong(
+        "01",
+        "rank and kernel: rows",
+        "kernel = torch.from_numpy(",
+        "kernel.shape[1] == columns",
+        "kernel.shape[1] == rows",
+    ),
+    Wrong("01", "singular values: not squared", "images = M @ V[:20].T", "torch.diag(s**2)", "torch.diag(s)"),
+    Wrong(
+        "01",
+        "best approximation: one better",
+        "for B in competitors(M, r):",
+        "M - B, 2) > s[r]",
+        "M - B, 2) > s[r - 1]",
+    ),
+    Wrong(
+        "01", "rank theorem: another direction", "walk(two_numbers, start, i=2)", "start, i=2)", "start, i=1)"
+    ),
+    Wrong(
+        "01",
+        "analytic: ReLU too",
+        'exact(seed, "tanh").tolist()',
+        'exact(seed, "tanh")',
+        'exact(seed, "relu")',
+    ),
+    Wrong(
+        "01",
+        "pieces: the other layer's bits",
+        "products = W3 @",
+        "bits[:, :6, None] * W1",
+        "bits[:, 6:, None] * W1",
+    ),
+    Wrong(
+        "01",
+        "regions: a dimension less",
+        "== region_count(n, d)",
+        "region_count(n, d)",
+        "region_count(n, d - 1)",
+    ),
+    Wrong(
+        "01",
+        "deep regions: a sum for the product",
+        "bound = region_bound([2, *hidden])",
+        "region_bound([2, *hidden])",
+        "sum(region_count(n, 2) for n in hidden)",
+    ),
+    Wrong(
+        "02",
+        "depth",
+        "narrow = deepcopy(net)",
+        "exact[:, 1:] <= exact[:, :-1]",
+        "exact[:, 1:] >= exact[:, :-1]",
+    ),
+    Wrong(
+        "02",
+        "stretch: the threshold unchanged",
+        "for some_net, inputs in",
+        "(eps / c)[:, None]",
+        "(eps * torch.ones_like(c))[:, None]",
+    ),
+    Wrong(
+        "02",
+        "quantitative: the threshold unchanged",
+        "def check_bound",
+        "eps / c)",
+        "eps)",
+    ),
+    Wrong(
+        "02",
+        "global: the other way round",
+        "local, overall, alive = ",
+        "(local <= overall)",
+        "(local >= overall)",
+    ),
+    Wrong(
+        "02",
+        "bottleneck rank: one less",
+        "sizes = [8, 16, k, 16, 8]",
+        "counts.max() == k",
+        "counts.max() <= k - 1",
+    ),
+    Wrong(
+        "03",
+        "balancedness: half the decay",
+        "def imbalance_error",
+        "np.exp(-2 * decay * 4)",
+        "np.exp(-decay * 4)",
+        check="imbalance_error(2e-3, decay)",
+    ),
+    Wrong(
+        "03",
+        "race: twice the decay",
+        "def path_error",
+        "weight_decay=decay",
+        "weight_decay=2 * decay",
+        check="fine < 0.05",
+    ),
+    Wrong(
+        "03",
+        "half time: another power",
+        "def half_time",
+        "power = 2 - 2 / depth",
+        "power = 2 - 1 / depth",
+        check="T = half_time(s, depth, 1e-3)",
+    ),
+    Wrong(
+        "03",
+        "Schatten: another exponent",
+        "balanced = [torch.diag(",
+        "least_factor_energy(start, depth)",
+        "least_factor_energy(start, depth + 1)",
+    ),
+    Wrong(
+        "03",
+        "margin: another power of the norm",
+        "def margin_flow",
+        "degree=depth)",
+        "degree=depth + 1)",
+        check="(separated.diff() >= 0).all()",
+    ),
+    Wrong("03", "largest margin of three layers", "0.98 < share", "3**1.5", "3"),
+    Wrong("03", "minimum norm: one output", '"shallow_norm": 2.0', '"outputs": 2', '"outputs": 1'),
+    Wrong(
+        "03",
+        "two points: twice the bound",
+        "error = two_points(seed, np.pi / 2, alone=True)",
+        "(least - rho",
+        "(2 * least - rho",
+    ),
+    Wrong(
+        "03",
+        "law of decay: twice as fast",
+        "law = theory.decay_factor(1000",
+        "(1000, lr=0.1",
+        "(2000, lr=0.1",
+    ),
+    Wrong("03", "forgetting: one rank less", "memory = {B:", "s[k:, k * B]", "s[k:, k * B - 1]"),
+    Wrong(
+        "03",
+        "variability: not divided by the decay",
+        "within_class_bound(h, delta",
+        "sigma_11 <= bound",
+        "sigma_11 <= 0.01 * bound",
+    ),
+]
+
+
+def code_cells(chapter):
+    """The code of a chapter's cells, without the one that installs lrlib in Colab."""
+    (path,) = [path for path in build.notebooks() if path.name.startswith(f"{chapter}-")]
+    notebook = nbformat.read(path, as_version=4)
+    return [
+        cell.source
+        for cell in notebook.cells
+        if cell.cell_type == "code" and "remove-cell" not in cell.metadata.get("tags", [])
+    ]
+
+
+def place(cells, text):
+    """The one cell that holds this text."""
+    found = [i for i, source in enumerate(cells) if text in source]
+    assert len(found) == 1, f"{text!r} is in {len(found)} cells; must be in one"
+    return found[0]
+
+
+def outcomes(chapter):
+    """Run a chapter once, and each wrong statement where its cell stands. Return name -> what the check said."""
+    cells, said = code_cells(chapter), {}
+    due = {}
+    for wrong in WRONG:
+        if wrong.chapter == chapter:
+            first = place(cells, wrong.cell)
+            last = first if wrong.check is None else place(cells, wrong.check)
+            assert cells[first].count(wrong.old) == 1, f"{wrong.old!r} must be in its cell once"
+            due.setdefault(first, []).append((wrong, last))
+    names = {"__name__": "__main__"}
+    for i, source in enumerate(cells[: max(due, default=-1) + 1]):
+        for wrong, last in due.get(i, []):
+            tried = [source.replace(wrong.old, wrong.new), *cells[i + 1 : last + 1]]
+            said[wrong.name] = verdict(tried, dict(names))
+        exec(compile(source, f"{chapter}, code cell {i + 1}", "exec"), names)
+        plt.close("all")
+    return said
+
+
+def verdict(sources, names):
+    """Run cells that hold a wrong statement; True if an assert of the last one failed."""
+    for source in sources[:-1]:
+        exec(compile(source, "a cell made wrong", "exec"), names)
+    try:
+        exec(compile(sources[-1], "the check", "exec"), names)
+    except AssertionError:
+        return True
+    return False
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory):
+    """The verdicts of all chapters, each run when it is first asked for."""
+    made = {}
+
+    def of(chapter):
+        if chapter not in made:
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("LRLIB_OUTPUT", "still")
+                patch.setenv("LRLIB_RESULTS", str(tmp_path_factory.mktemp("results")))
+                made[chapter] = outcomes(chapter)
+        return made[chapter]
+
+    return of
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("wrong", WRONG, ids=lambda wrong: f"{wrong.chapter}: {wrong.name}")
+def test_the_chapter_notices_a_wrong_statement(verdicts, wrong):
+    assert verdicts(wrong.chapter)[wrong.name], "the check passed, although the statement is wrong"
+
+
+def test_each_chapter_of_part_one_is_tried():
+    assert {wrong.chapter for wrong in WRONG} == {"01", "02", "03"}
