@@ -88,7 +88,7 @@ def table(net: MLP, *, probes: int) -> pd.DataFrame:
     Readings of a layer: ``frobenius``, ``operator`` and ``stable`` of W_l; at every threshold the counts ``weight`` of
     W_l, ``product`` and ``energy``, the bounds of :mod:`lrlib.theory`, and the local ranks ``absolute`` and
     ``relative`` with their standard errors. Readings of the network: ``loss``, ``margin`` (the least y f(x)) and
-    ``gain`` (the largest |f(x)| / ||x||) over the training set, ``train_accuracy`` and ``test_accuracy``.
+    ``gain`` (the largest size of f(x) over the norm of x) over the training set, ``train_accuracy`` and ``test_accuracy``.
     """
     rows = _network_rows(net)
     weights = [net.get_submodule(name).weight.detach().double() for name in net.layers]

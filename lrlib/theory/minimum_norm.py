@@ -52,7 +52,7 @@ def minimum_norm_ratio(
 def count_bound(weights: Sequence[Float[Tensor, "n_out n_in"]], eps: float) -> Int64[Tensor, " L"]:
     """Return for every layer l a bound on rank_eps J_l(x) at every x: the least rank_{eps/c_i}(W_i) over i <= l.
 
-    c_i is the product of ||W_j||_2 over j <= l, j != i, and |phi'| <= 1 is assumed. Proved in Chapter 2. Where c_i is
+    c_i is the product of the operator norms of W_j over j <= l, j != i. Slopes of phi between -1 and 1 are assumed. Proved in Chapter 2. Where c_i is
     0 the Jacobian is zero, and so is the bound.
 
     Args:
