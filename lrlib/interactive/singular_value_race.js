@@ -3,7 +3,9 @@
 
 const FINE = 5; // points that are drawn from one place of the time slider to the next
 const STEP_ERROR = 1e-11; // of one step of the integrator, in log a
+const LEAST_STEP = 1e-8; // of the way to the next place: rounding must not stop the integrator
 const ARRIVED = 1e-10; // a mode so close to its end, in log a, is put there: what is left of the way is stiff
+const RESTING = 1e-9; // a mode so slow in log a has no way to go: every one that has is faster, by far
 
 /** d(log a)/dt for a = σ^(1/L), as a function of u = log a: the flow a' = a^(L-1) (s - a^L) - λ a divided by a. */
 function growth(s, { depth, decay }) {
@@ -52,7 +54,7 @@ function integrate(slope, first, places, end) {
         const whole = rungeKutta(slope, x, y, stride);
         const halves = rungeKutta(slope, x + stride / 2, rungeKutta(slope, x, y, stride / 2), stride / 2);
         const error = Math.abs(halves - whole) / 15; // NaN where a step went far too wide
-        if (error <= STEP_ERROR) {
+        if (error <= STEP_ERROR * Math.max(1, Math.abs(y)) || stride <= LEAST_STEP * place) {
           x = stride === place - x ? place : x + stride;
           y = halves + (halves - whole) / 15;
         }
@@ -68,6 +70,7 @@ function runMode(s, times, settings) {
   const { depth, start } = settings;
   const rate = growth(s, settings);
   const first = Math.log(start) / depth;
+  if (Math.abs(rate(first)) < RESTING) return { path: times.map(() => start), end: start, half: 0 };
   const end = endOf(s, settings);
   const logs = integrate((_, u) => rate(u), first, times, Math.log(end) / depth);
   const way = Math.log(end / 2) / depth - first;

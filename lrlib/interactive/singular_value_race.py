@@ -22,7 +22,7 @@ SMALLEST_TARGET, LARGEST_TARGET = 1e-4, 100.0  # others would be learned long af
 MOST_DEPTH = 6
 PER_DECADE = 20
 # A mode that ends at a threshold, such as 0.5 at eps = 0.5, never passes it, but the rounding of a computed path
-# does: sigma must exceed eps by this share of it. Paths are good to about 1e-6 of themselves.
+# does, by about 1e-8 of it: sigma must exceed eps by this share to count.
 TIE = 1e-5
 
 

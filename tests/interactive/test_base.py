@@ -148,6 +148,20 @@ def test_code_that_would_end_its_own_tag_is_refused(Probe, output, tmp_path, cod
         Bad(label="bad", title="T").page()
 
 
+def test_a_figure_in_several_files_is_one_module_in_their_order(Probe, tmp_path):
+    parts = [tmp_path / name for name in ("first.js", "second.js")]
+    for part in parts:
+        part.write_text(f"// {part.name}\n", "utf-8")
+
+    class InParts(Probe):
+        javascript = Probe.javascript
+        more_javascript = tuple(parts)
+
+    assert (
+        InParts._esm == (base.HERE / "kit.js").read_text("utf-8") + "// first.js\n// second.js\n" + JAVASCRIPT
+    )
+
+
 def test_only_unsigned_numbers_are_packed():
     with pytest.raises(ValueError, match=r"dtype='<f4': must be one of '<u2', '<u4'"):
         base.packed([0.5], "<f4")
