@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from lrlib import _checks
 
 
-@torch.enable_grad()
 def normalised_margin(
     net: nn.Module, x: Float[Tensor, "n d"], y: Float[Tensor, " n"], *, degree: int
 ) -> float:
@@ -26,9 +25,10 @@ def normalised_margin(
             a network that is not homogeneous of this degree (Euler's identity at these inputs fails).
     """
     _checks.integer("degree", degree, minimum=1)
-    outputs = _outputs(net, x, y)
     parameters = list(net.parameters())
-    slopes = torch.autograd.grad(outputs.sum(), parameters, allow_unused=True)
+    with torch.enable_grad():
+        outputs = _outputs(net, x, y)
+        slopes = torch.autograd.grad(outputs.sum(), parameters, allow_unused=True)
     radial = sum((p * g).sum() for p, g in zip(parameters, slopes, strict=True) if g is not None)
     scale = outputs.detach().abs().sum()
     if abs(radial - degree * outputs.sum()) > 1e-3 * degree * scale:
@@ -50,7 +50,6 @@ def smoothed_margin(net: nn.Module, x: Float[Tensor, "n d"], y: Float[Tensor, " 
     return (-torch.logsumexp(-margins, 0) / _norm(net) ** degree).item()
 
 
-@torch.enable_grad()
 def kkt_alignment(net: nn.Module, x: Float[Tensor, "n d"], y: Float[Tensor, " n"]) -> float:
     """Return the cosine of theta and -grad of sum_i exp(-y_i f(x_i)), between -1 and 1.
 
@@ -61,10 +60,11 @@ def kkt_alignment(net: nn.Module, x: Float[Tensor, "n d"], y: Float[Tensor, " n"
 
     Raises as :func:`smoothed_margin`, and ``ValueError`` where the gradient is zero.
     """
-    margins, norm = y * _outputs(net, x, y), _norm(net)
     parameters = list(net.parameters())
-    # the gradient of the logarithm of the loss points the same way, and does not underflow
-    slopes = torch.autograd.grad(-torch.logsumexp(-margins, 0), parameters, allow_unused=True)
+    with torch.enable_grad():
+        margins, norm = y * _outputs(net, x, y), _norm(net)
+        # the gradient of the logarithm of the loss points the same way, and does not underflow
+        slopes = torch.autograd.grad(-torch.logsumexp(-margins, 0), parameters, allow_unused=True)
     pairs = [(p.detach(), g) for p, g in zip(parameters, slopes, strict=True) if g is not None]
     along = sum((p * g).sum() for p, g in pairs)
     steepness = math.sqrt(sum(g.square().sum().item() for _, g in pairs))

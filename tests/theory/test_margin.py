@@ -342,3 +342,11 @@ def test_a_network_without_a_gradient_has_no_cosine():
     dead.L1.weight.data = -dead.L1.weight.data.abs()
     with pytest.raises(ValueError, match="net: its gradient is zero at all these inputs"):
         kkt_alignment(dead, torch.ones(2, 3), torch.tensor([1.0, -1.0]))
+
+
+@pytest.mark.parametrize("call", MARGINS)
+def test_margins_need_no_gradients_of_their_caller(call):
+    net, x, y = relu_net(2, 0).float(), torch.randn(5, 3, generator=generator(1)), torch.ones(5)
+    with torch.no_grad():
+        assert call(net, x, y) == call(net, x, y)
+    assert all(p.grad is None for p in net.parameters())
