@@ -19,7 +19,7 @@ def balancedness(weights: Sequence[Float[Tensor, "n_out n_in"]]) -> list[Float64
     """Return W_{j+1}^T W_{j+1} - W_j W_j^T for j = 1, ..., L - 1, in float64.
 
     Gradient flow of any loss of the product W_L ... W_1 keeps these matrices; with L2 decay lambda on every factor
-    they shrink as exp(-2 lambda t) (Arora, Cohen & Hazan 2018, theorem 1, for lambda = 0).
+    they shrink as exp(-2 lambda t) (without decay: Arora, Cohen & Hazan 2018, theorem 1; Du, Hu & Lee 2018).
 
     Raises ``ValueError`` unless there are two weights or more, each as wide as the one before is high.
 

@@ -52,8 +52,8 @@ def minimum_norm_ratio(
 def count_bound(weights: Sequence[Float[Tensor, "n_out n_in"]], eps: float) -> Int64[Tensor, " L"]:
     """Return for every layer l a bound on rank_eps J_l(x) at every x: the least rank_{eps/c_i}(W_i) over i <= l.
 
-    c_i is the product of the operator norms of W_j over j <= l, j != i. Slopes of phi between -1 and 1 are assumed. Proved in Chapter 2. Where c_i is
-    0 the Jacobian is zero, and so is the bound.
+    c_i is the product of the operator norms of W_j over j <= l, j != i, and slopes of phi between -1 and 1 are
+    assumed. Proved in Chapter 2. Where c_i is 0 the Jacobian is zero, and so is the bound.
 
     Args:
         weights: W_1, ..., W_L, each (n_l, n_{l-1}).
