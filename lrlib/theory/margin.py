@@ -24,17 +24,7 @@ def normalised_margin(
         TypeError, ValueError: for labels other than -1 and 1, more than one output, parameters that are all zero, or
             a network that is not homogeneous of this degree (Euler's identity at these inputs fails).
     """
-    _checks.integer("degree", degree, minimum=1)
-    parameters = list(net.parameters())
-    with torch.enable_grad():
-        outputs = _outputs(net, x, y)
-        slopes = torch.autograd.grad(outputs.sum(), parameters, allow_unused=True)
-    radial = sum((p * g).sum() for p, g in zip(parameters, slopes, strict=True) if g is not None)
-    scale = outputs.detach().abs().sum()
-    if abs(radial - degree * outputs.sum()) > 1e-3 * degree * scale:
-        raise ValueError(
-            f"degree={degree}: <theta, grad f> must be degree times f, and is {radial / outputs.sum():g} times it"
-        )
+    outputs = _homogeneous_outputs(net, x, y, degree)
     return ((y * outputs).min() / _norm(net) ** degree).item()
 
 
@@ -42,11 +32,9 @@ def smoothed_margin(net: nn.Module, x: Float[Tensor, "n d"], y: Float[Tensor, " 
     """Return -ln(sum_i exp(-y_i f(x_i))) / ||theta||^L.
 
     Gradient flow on the exponential loss never lowers it once it is positive (Lyu & Li 2020, lemma 5.1). It lies
-    below :func:`normalised_margin`, by at most ln(n) / ||theta||^L. Arguments and errors as there, but for Euler's
-    identity, which is not tried.
+    below :func:`normalised_margin`, by at most ln(n) / ||theta||^L. Arguments and errors as there.
     """
-    _checks.integer("degree", degree, minimum=1)
-    margins = y * _outputs(net, x, y)
+    margins = y * _homogeneous_outputs(net, x, y, degree)
     return (-torch.logsumexp(-margins, 0) / _norm(net) ** degree).item()
 
 
@@ -58,7 +46,8 @@ def kkt_alignment(net: nn.Module, x: Float[Tensor, "n d"], y: Float[Tensor, " n"
     losses at the margin, the cosine tends to 1 (Lyu & Li 2020); scaling a KKT point gives all of them the same
     weight, and need not.
 
-    Raises as :func:`smoothed_margin`, and ``ValueError`` where the gradient is zero.
+    Raises as :func:`normalised_margin`, but for homogeneity, which is not tried, and ``ValueError`` where the
+    gradient is zero.
     """
     parameters = list(net.parameters())
     with torch.enable_grad():
@@ -71,6 +60,22 @@ def kkt_alignment(net: nn.Module, x: Float[Tensor, "n d"], y: Float[Tensor, " n"
     if steepness == 0:
         raise ValueError("net: its gradient is zero at all these inputs; the cosine is not defined")
     return (along / (norm * steepness)).item()
+
+
+def _homogeneous_outputs(net: nn.Module, x: Tensor, y: Tensor, degree: int) -> Float[Tensor, " n"]:
+    """Return the outputs; raise unless Euler's identity <theta, grad f> = degree f holds for their sum."""
+    _checks.integer("degree", degree, minimum=1)
+    parameters = list(net.parameters())
+    with torch.enable_grad():
+        outputs = _outputs(net, x, y)
+        slopes = torch.autograd.grad(outputs.sum(), parameters, allow_unused=True)
+    outputs = outputs.detach()
+    radial = sum((p.detach() * g).sum() for p, g in zip(parameters, slopes, strict=True) if g is not None)
+    if abs(radial - degree * outputs.sum()) > 1e-3 * degree * outputs.abs().sum():
+        raise ValueError(
+            f"degree={degree}: <theta, grad f> must be degree times f, and is {radial / outputs.sum():g} times it"
+        )
+    return outputs
 
 
 def _outputs(net: nn.Module, x: Tensor, y: Tensor) -> Float[Tensor, " n"]:

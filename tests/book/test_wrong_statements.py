@@ -141,10 +141,10 @@ WRONG = [
     ),
     Wrong(
         "03",
-        "margin: another power of the norm",
+        "margin: not smoothed",
         "def margin_flow",
-        "degree=depth)",
-        "degree=depth + 1)",
+        "smoothed_margin",
+        "normalised_margin",
         check="(separated.diff() >= 0).all()",
     ),
     Wrong("03", "largest margin of three layers", "0.98 < share", "3**1.5", "3"),

@@ -351,3 +351,16 @@ def test_margins_need_no_gradients_of_their_caller(call):
     with torch.no_grad():
         assert call(net, x, y) == expected
     assert all(p.grad is None for p in net.parameters())
+
+
+@pytest.mark.parametrize("margin", [normalised_margin, smoothed_margin])
+def test_margins_refuse_what_is_not_homogeneous(margin):
+    g = generator(0)
+    x, y = torch.randn(6, 3, generator=g), torch.ones(6)
+    biased = MLP([3, 4, 1], generator=g)
+    with pytest.raises(ValueError, match="degree=2: <theta, grad f> must be degree times f"):
+        margin(biased, x, y, degree=2)
+    with pytest.raises(
+        ValueError, match="degree=3: <theta, grad f> must be degree times f, and is 2 times it"
+    ):
+        margin(MLP([3, 4, 1], bias=False, generator=g), x, y, degree=3)
