@@ -205,3 +205,16 @@ function playback(button, { advance, atEnd, pause = 220 }) {
   label();
   return { stop, toggle };
 }
+
+/** Draw now, and whenever one of these traits or the width of `root` changes. Returns what stops that. */
+function keepDrawn({ model, root, traits, draw }) {
+  const changes = traits.map((name) => `change:${name}`);
+  changes.forEach((name) => model.on(name, draw));
+  const observer = new ResizeObserver(draw);
+  observer.observe(root);
+  draw();
+  return () => {
+    observer.disconnect();
+    changes.forEach((name) => model.off(name, draw));
+  };
+}

@@ -141,7 +141,7 @@ function drawCurves(svg, { facts, data, state, width, height }) {
       make("line", { class: "lr-axis", x1: x, x2: x, y1: bottom, y2: bottom + 4 }),
       say(x, bottom + 17, text, { "text-anchor": "middle" }),
     ]),
-    zero === null ? null : say(zero, bottom + 4, "//", { "text-anchor": "middle", class: "lr-break" }),
+    ...(zero === null ? [] : [say(zero, bottom + 4, "//", { "text-anchor": "middle", class: "lr-break" })]),
     say((left + right) / 2, height - 4, "training step (log scale)", { "text-anchor": "middle" }),
     make("line", { class: "lr-cut", x1: here, x2: here, y1: top - 4, y2: bottom }),
     ...means.flatMap((mean, l) => [
@@ -278,16 +278,11 @@ async function render({ model, el }) {
     choose("relative", wanted);
   };
   relative.addEventListener("change", switchTo, { signal });
-  const changes = ["change:step", "change:eps", "change:relative"];
-  changes.forEach((name) => model.on(name, draw));
-  const observer = new ResizeObserver(draw);
-  observer.observe(root);
-  draw();
+  const stopDrawing = keepDrawn({ model, root, traits: ["step", "eps", "relative"], draw });
 
   return () => {
     player.stop();
-    observer.disconnect();
-    changes.forEach((name) => model.off(name, draw));
+    stopDrawing();
     life.abort();
     root.remove();
   };

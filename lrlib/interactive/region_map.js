@@ -222,21 +222,16 @@ async function render({ model, el }) {
     choose("point", moved);
   };
   plane.svg.addEventListener("keydown", byKey, { signal });
-  const changes = ["change:weights", "change:layer", "change:eps", "change:relative", "change:neuron"];
-  changes.forEach((name) => model.on(name, draw));
   const showPinned = () => {
     hovered = null; // what was chosen last is shown, until the pointer moves again
     probe();
   };
   model.on("change:point", showPinned);
-  const observer = new ResizeObserver(draw);
-  observer.observe(root);
-  draw();
+  const stopDrawing = keepDrawn({ model, root, traits: ["weights", "layer", "eps", "relative", "neuron"], draw });
 
   return () => {
     clearTimeout(timer);
-    observer.disconnect();
-    changes.forEach((name) => model.off(name, draw));
+    stopDrawing();
     model.off("change:point", showPinned);
     life.abort();
     root.remove();

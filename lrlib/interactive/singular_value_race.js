@@ -364,16 +364,11 @@ async function render({ model, el }) {
     choose(facts.first);
   };
   reset.addEventListener("click", startAgain, { signal });
-  const changes = Object.keys(grids).map((name) => `change:${name}`);
-  changes.forEach((name) => model.on(name, draw));
-  const observer = new ResizeObserver(draw);
-  observer.observe(root);
-  draw();
+  const stopDrawing = keepDrawn({ model, root, traits: Object.keys(grids), draw });
 
   return () => {
     player.stop();
-    observer.disconnect();
-    changes.forEach((name) => model.off(name, draw));
+    stopDrawing();
     life.abort();
     root.remove();
   };

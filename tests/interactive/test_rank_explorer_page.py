@@ -239,5 +239,6 @@ def test_odd_sizes_are_drawn(show, steps, widths, n, width):
     means = [f"{value:.2f}" for value in explorer.local_rank.mean.tolist()]
     assert list(shown_counts(page).values()) == means
     assert "NaN" not in page.locator(".lr-figure").inner_html()
+    assert "null" not in page.locator(".lr-figure").text_content()
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert explorer.still()
