@@ -1,10 +1,11 @@
 """The command line: ``python -m lrlib doctor``, ``data``, ``run`` and ``results``."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
-from lrlib import data, experiments, store
+from lrlib import data, experiments, runtime, store
 from lrlib.doctor import examine, missing_for_the_book
 
 
@@ -37,9 +38,15 @@ def _parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run an experiment and store its result")
     run.add_argument("name", choices=experiments.NAMES, metavar="NAME", help=", ".join(experiments.NAMES))
     run.add_argument("--preset", choices=experiments.PRESETS, default="quick")
+    run.add_argument(
+        "--device",
+        choices=("auto", *runtime.DEVICES),
+        default="auto",
+        help="auto: $LRLIB_DEVICE where it is set, else the fastest that torch sees",
+    )
     run.set_defaults(command=_run)
 
-    results = commands.add_parser("results", help="list the stored results")
+    results = commands.add_parser("results", help="list the stored results, and which of them are stale")
     results.set_defaults(command=_results)
     return parser
 
@@ -71,18 +78,46 @@ def _data(chosen: argparse.Namespace) -> int:
 
 
 def _run(chosen: argparse.Namespace) -> int:
+    if chosen.device != "auto":
+        os.environ["LRLIB_DEVICE"] = chosen.device  # runtime.device() reads it: this process has one device
+    try:
+        runtime.device()
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
     stored = experiments.run(chosen.name, chosen.preset)
     print(f"{stored.name}-{stored.preset}: stored as {stored.path}")
     return 0
 
 
 def _results(_: argparse.Namespace) -> int:
-    runs = list(store.stored())
-    for run in runs:
-        print(f"{run.name}-{run.preset}  {run.path}")
-    if not runs:
+    rows = []
+    for name, preset in store.names():
+        try:
+            rows.append([f"{name}-{preset}", *_described(store.load(name, preset))])
+        except store.StoreError as problem:
+            rows.append([f"{name}-{preset}", *["-"] * 6, f"DAMAGED: {problem}"])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
+    if not rows:
         print(f"none in {store.folder()}; make one with: python -m lrlib run NAME --preset full")
     return 0
+
+
+def _described(run: store.StoredRun) -> list[str]:
+    """Return what the line of one stored run says after its name, column by column."""
+    said, reasons = run.manifest, experiments.stale(run)
+    seeds, commit = len(said["seeds"] or ()), said["commit"] or "-"
+    return [
+        f"{said['rows']} rows",
+        f"{seeds} seed{'' if seeds == 1 else 's'}",
+        f"{said['wall_time_s']:.0f} s",
+        said["device"],
+        said["finished"][: len("2026-01-31")],
+        commit[:7] + "+" * commit.endswith("+"),
+        f"STALE: {'; '.join(reasons)}" if reasons else "current",
+    ]
 
 
 if __name__ == "__main__":

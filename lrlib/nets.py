@@ -136,6 +136,69 @@ class MLP(nn.Module):
             )
 
 
+class MLPStack(nn.Module):
+    """M MLPs of one shape as one module: layer l has ``weights[l]`` (M, n_{l-1}, n_l) and ``biases[l]`` (M, 1, n_l).
+
+    Weights stand transposed, so that batched matrix products and their gradients need no copy.
+
+    Args:
+        nets: M MLPs of the same widths and activation, all with biases or all without. Their weights are copied.
+
+    Raises ``ValueError`` for none, or for nets that differ in shape.
+
+    Example:
+        >>> from lrlib.runtime import generator
+        >>> stack = MLPStack([MLP([4, 3, 2], generator=generator(seed)) for seed in range(5)])
+        >>> stack(torch.zeros(5, 7, 4)).shape, stack[2].widths
+        (torch.Size([5, 7, 2]), (4, 3, 2))
+    """
+
+    def __init__(self, nets: Sequence[MLP]) -> None:
+        super().__init__()
+        shapes = [_shape(net) for net in nets]
+        if not nets or len(set(shapes)) > 1:
+            raise ValueError(
+                f"nets: {len(set(shapes))} shapes (widths, activation, bias): {sorted(set(shapes))}; must be one"
+            )
+        self.widths, self.activation, self._has_bias = shapes[0]
+        self.layers = nets[0].layers
+        layers = [[net.get_submodule(name) for net in nets] for name in self.layers]
+        self.weights = nn.ParameterList(torch.stack([l.weight.detach().T for l in own]) for own in layers)
+        biases = layers if self._has_bias else []
+        self.biases = nn.ParameterList(torch.stack([l.bias.detach()[None] for l in own]) for own in biases)
+
+    def __len__(self) -> int:
+        """Return M."""
+        return len(self.weights[0])
+
+    def __getitem__(self, m: int) -> MLP:
+        """Return a copy of model m as an :class:`MLP`, of the stack's device and dtype."""
+        if not 0 <= m < len(self):
+            raise IndexError(f"m={m}: must be 0 to {len(self) - 1}")
+        # the generator is drawn from and then overwritten: an MLP cannot be made without one
+        net = MLP(self.widths, activation=self.activation, bias=self._has_bias, generator=torch.Generator())
+        net = net.to(self.weights[0])  # its device and dtype
+        with torch.no_grad():
+            for l, name in enumerate(self.layers):
+                layer = net.get_submodule(name)
+                layer.weight.copy_(self.weights[l][m].T)
+                if self._has_bias:
+                    layer.bias.copy_(self.biases[l][m, 0])
+        return net
+
+    def forward(self, x: Float[Tensor, "M n d"]) -> Float[Tensor, "M n n_L"]:
+        """Return every model's last pre-activation at its own inputs."""
+        phi, h = ACTIVATIONS[self.activation], x
+        for l, weight in enumerate(self.weights):
+            h = phi(h) if l else h
+            h = torch.baddbmm(self.biases[l], h, weight) if self._has_bias else torch.bmm(h, weight)
+        return h
+
+
+def _shape(net: MLP) -> tuple[tuple[int, ...], str, bool]:
+    return net.widths, net.activation, net.get_submodule(net.layers[0]).bias is not None
+
+
 def _value_and_slope(phi: Callable[[Tensor], Tensor], p: Tensor) -> tuple[Tensor, Tensor]:
     """Return phi(p) and phi'(p), elementwise, the slope by autograd so that every activation is covered."""
     with torch.inference_mode(False), torch.enable_grad():

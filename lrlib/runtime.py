@@ -13,6 +13,7 @@ from tqdm.auto import tqdm
 from lrlib import _checks
 
 OUTPUTS = ("live", "page", "still")
+DEVICES = ("cuda", "mps", "cpu")  # the fastest first
 
 
 def output() -> str:
@@ -29,13 +30,26 @@ def output() -> str:
     return value
 
 
+def devices() -> tuple[str, ...]:
+    """Return the types of device that torch sees here, the fastest first; the last is always ``"cpu"``."""
+    seen = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    return tuple(name for name in DEVICES if seen[name])
+
+
 def device() -> torch.device:
-    """Return the fastest device that torch sees here: CUDA, else Apple's MPS, else the CPU."""
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    if torch.backends.mps.is_available():
-        return torch.device("mps")
-    return torch.device("cpu")
+    """Return the device to compute on, from the environment variable ``LRLIB_DEVICE``.
+
+    ``"auto"`` (the default): the fastest that torch sees here, CUDA, else Apple's MPS, else the CPU.
+    ``"cuda"``, ``"mps"``, ``"cpu"``: that one.
+
+    Raises ``ValueError`` for any other value, and for a device that torch does not see.
+    """
+    value = os.environ.get("LRLIB_DEVICE", "auto")
+    _checks.one_of("LRLIB_DEVICE", value, ("auto", *DEVICES))
+    seen = devices()
+    if value not in ("auto", *seen):
+        raise ValueError(f"LRLIB_DEVICE={value!r}: torch sees no such device here, but {', '.join(seen)}")
+    return torch.device(seen[0] if value == "auto" else value)
 
 
 def device_name() -> str:

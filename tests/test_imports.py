@@ -20,12 +20,14 @@ MAY_IMPORT = {
     "theory": {"rank"},
     "bottleneck": {"information", "jacobian", "nets", "rank"},
     "store": set(),
+    "provenance": set(),  # reads the library's source, and imports none of it
     "experiments": {
         "bottleneck",
         "data",
         "information",
         "jacobian",
         "nets",
+        "provenance",
         "rank",
         "store",
         "theory",

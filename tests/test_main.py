@@ -8,16 +8,24 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from importlib.metadata import version
 
 import pandas as pd
 import pytest
+import torch
 from tiny_idx import body, serving, tiny_source, write_tiny
 
-from lrlib import doctor, experiments, store
+from lrlib import doctor, experiments, provenance, runtime, store
 from lrlib.__main__ import main
 from lrlib.data.files import Folders
 from lrlib.data.sources import SOURCES
+from lrlib.experiments import batch_size
+
+
+@dataclass(frozen=True)
+class OneConfig:
+    seeds: tuple[int, ...] = (0, 1)
 
 
 @pytest.fixture
@@ -32,8 +40,14 @@ def tiny_mnist(monkeypatch, tmp_path):
 @pytest.fixture
 def results(monkeypatch, tmp_path):
     monkeypatch.setenv("LRLIB_RESULTS", str(tmp_path / "results"))
+    return kept("probe")
+
+
+def kept(name, **origin):
+    """Store a run under ``quick``; ``origin`` is what is other than usual."""
     table = pd.DataFrame({"seed": [0, 1], "rank": [3.0, 4.0]})
-    return store.save("probe", "quick", table, config={"seeds": [0, 1]}, wall_time_s=0.1)
+    usual = {"device": "cpu (1 thread)", "commit": None, "versions": {}, "code": {}}
+    return store.save(name, "quick", table, config={"seeds": [0, 1]}, origin=usual | origin, wall_time_s=12.3)
 
 
 def test_data_says_where_the_files_are_and_that_they_are_verified(tiny_mnist, capsys):
@@ -116,12 +130,86 @@ def test_run_runs_the_experiment_with_its_preset(results, monkeypatch, capsys):
     assert "invalid choice: 'prob' (choose from" in capsys.readouterr().err
 
 
-def test_results_lists_what_is_stored_and_explains_what_is_damaged(results, capsys):
+def test_run_takes_the_device_that_it_is_told(results, monkeypatch, capsys):
+    monkeypatch.setenv("LRLIB_DEVICE", "auto")  # so that what main sets is undone
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(experiments, "NAMES", ("probe",))
+    devices = []
+    monkeypatch.setattr(experiments, "run", lambda *_: devices.append(runtime.device().type) or results)
+    for choice in ("auto", "cpu", "cuda"):
+        assert main(["run", "probe", "--device", choice]) == 0
+    assert main(["run", "probe"]) == 0  # auto: the environment is left as it is
+    assert devices == ["cuda", "cpu", "cuda", "cuda"]
+    assert main(["run", "probe", "--device", "mps"]) == 1
+    assert "'mps': torch sees no such device here, but cuda, cpu" in capsys.readouterr().err
+    assert len(devices) == 4
+
+
+def test_a_run_that_is_already_running_is_refused_in_words(results, monkeypatch, capsys):
+    held = threading.Event(), threading.Event()
+
+    def hold():
+        with store.writing("batch_size", "quick"):
+            held[0].set()
+            held[1].wait()
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held[0].wait()
+    status = main(["run", "batch_size"])
+    held[1].set()
+    holder.join()
+    assert status == 1
+    assert "batch_size-quick: another process runs this" in capsys.readouterr().err
+
+
+def lines_of_results(capsys):
+    """What ``results`` prints of the test's own runs: line -> its columns."""
     assert main(["results"]) == 0
-    assert f"probe-quick  {results.path}" in capsys.readouterr().out.splitlines()
+    lines = capsys.readouterr().out.splitlines()
+    return {line.split()[0]: line for line in lines}
+
+
+def test_results_lists_what_is_stored_with_its_provenance(results, monkeypatch, capsys):
+    current = provenance.origin("lrlib.experiments.batch_size") | {"commit": "0123456789abcdef+"}
+    kept("batch_size", **current)
+    monkeypatch.setattr(batch_size, "CONFIGS", {"quick": OneConfig()})
+    lines = lines_of_results(capsys)
+    today = results.manifest["finished"][:10]
+    columns = re.split("  +", lines["probe-quick"])
+    assert columns == [
+        "probe-quick", "2 rows", "2 seeds", "12 s", "cpu (1 thread)", today, "-",
+        "STALE: experiment: there is no such one",
+    ]  # fmt: skip
+    columns = re.split("  +", lines["batch_size-quick"])
+    assert columns[4:] == [current["device"], today, "0123456+", "current"]
+    monkeypatch.setattr(batch_size, "CONFIGS", {"quick": OneConfig(seeds=(0,))})
+    kept("batch_size", **current | {"code": current["code"] | {"rank.py": "0", "gone.py": "1"}})
+    assert lines_of_results(capsys)["batch_size-quick"].endswith(
+        "  STALE: config: seeds is [0, 1], now [0]; code: gone.py, rank.py changed since"
+    )
+
+
+def test_columns_of_results_are_aligned(results, capsys):
+    kept("probe_with_a_long_name", device="cuda (NVIDIA H100 80GB HBM3)")
+    lines = lines_of_results(capsys).values()
+    assert len({line.index(" rows") - len(re.search(r"(\d+) rows", line)[1]) for line in lines}) == 1
+    assert len({re.search("STALE|current|DAMAGED", line).start() for line in lines}) == 1
+
+
+def test_results_goes_past_a_damaged_run_and_says_what_is_wrong(results, capsys):
+    kept("zest")
     results.path.write_text("seed,rank\n0,9\n")
-    assert main(["results"]) == 1
-    assert re.search(r"probe-quick.csv: SHA-256 is .*, its manifest says", capsys.readouterr().err)
+    lines = lines_of_results(capsys)
+    assert re.search(r"DAMAGED: .*probe-quick.csv: SHA-256 is .*, its manifest says", lines["probe-quick"])
+    assert "2 rows" in lines["zest-quick"]
+
+
+def test_results_says_so_where_there_is_none(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(store, "_places", lambda: [tmp_path])
+    assert main(["results"]) == 0
+    assert capsys.readouterr().out.startswith("none in ")
 
 
 def test_doctor_finds_all_that_the_book_needs_here(results, capsys):

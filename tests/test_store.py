@@ -1,9 +1,6 @@
 import json
 import os
-import re
-import signal
 import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
@@ -13,6 +10,7 @@ from lrlib import store
 
 TABLE = pd.DataFrame({"seed": [0, 1], "layer": ["L1", "L2"], "mean": [1 / 3, 2.5]})
 CONFIG = {"steps": 10, "seeds": [0, 1]}
+ORIGIN = {"device": "cpu (1 thread)", "commit": None, "versions": {"torch": "2"}, "code": {"rank.py": "0a"}}
 
 
 @pytest.fixture(autouse=True)
@@ -24,11 +22,22 @@ def results(tmp_path, monkeypatch):
 
 
 def files(folder):
-    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+    """Every file of the store but the locks, which stay."""
+    found = (p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
+    return sorted(str(path) for path in found if path.suffix != ".lock")
+
+
+def save(table=TABLE, name="made", preset="quick"):
+    return store.save(name, preset, table, config=CONFIG, origin=ORIGIN, wall_time_s=1.25)
+
+
+def run_cells(cells, config=CONFIG, **changed):
+    """``changed`` is what of the origin is other than usual."""
+    return store.run_cells("made", "full", config, cells, origin=ORIGIN | changed)
 
 
 def test_a_saved_run_comes_back_with_its_manifest(results):
-    store.save("made", "quick", TABLE, config=CONFIG, wall_time_s=1.25)
+    save()
     run = store.load("made", "quick")
     pd.testing.assert_frame_equal(run.table, TABLE.assign(mean=[0.333333, 2.5]))
     assert run.path == results / "made-quick.csv"
@@ -41,12 +50,13 @@ def test_a_saved_run_comes_back_with_its_manifest(results):
         "wall_time_s": 1.2,
     }
     assert expected.items() <= run.manifest.items()
-    assert {"sha256", "device", "commit", "versions", "finished"} <= run.manifest.keys()
+    assert ORIGIN.items() <= run.manifest.items()
+    assert {"sha256", "finished"} <= run.manifest.keys()
     assert files(results) == ["made-quick.csv", "made-quick.json"]
 
 
 def test_a_manifest_s_checksum_is_that_of_the_file(results):
-    run = store.save("made", "quick", TABLE, config=CONFIG, wall_time_s=0)
+    run = save()
     found = subprocess.run(
         ["sha256sum", run.path], capture_output=True, text=True, check=True
     ).stdout.split()[0]
@@ -54,7 +64,7 @@ def test_a_manifest_s_checksum_is_that_of_the_file(results):
 
 
 def test_a_changed_table_is_refused(results):
-    path = store.save("made", "quick", TABLE, config=CONFIG, wall_time_s=0).path
+    path = save().path
     path.write_text(path.read_text().replace("2.5", "2.6"))
     with pytest.raises(
         store.StoreError, match=r"made-quick\.csv: SHA-256 is \w+, its manifest says .* restore both"
@@ -64,7 +74,7 @@ def test_a_changed_table_is_refused(results):
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"rows": 2}'])
 def test_a_damaged_manifest_is_refused(results, content):
-    path = store.save("made", "quick", TABLE, config=CONFIG, wall_time_s=0).path
+    path = save().path
     path.with_suffix(".json").write_text(content)
     with pytest.raises(store.StoreError, match=r"made-quick\.csv: the table or its manifest cannot be read"):
         store.load("made", "quick")
@@ -78,31 +88,94 @@ def test_a_missing_run_says_how_to_make_it():
 
 
 def test_a_failed_write_leaves_the_old_run_and_nothing_else(results, monkeypatch):
-    store.save("made", "quick", TABLE, config=CONFIG, wall_time_s=0)
+    save()
 
     def refuse(*_):
         raise OSError("disk full")
 
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OSError, match="disk full"):
-        store.save("made", "quick", TABLE.assign(seed=9), config=CONFIG, wall_time_s=0)
+        save(TABLE.assign(seed=9))
     assert files(results) == ["made-quick.csv", "made-quick.json"]
     assert store.load("made", "quick").table.seed.tolist() == [0, 1]
 
 
+def test_a_run_waits_in_its_place_until_its_manifest_is_there(results):
+    """What a kill leaves between the manifest and the last step: read, never written, put in order by a writer."""
+    path = save().path
+    old = path.read_bytes()
+    save(TABLE.assign(seed=9))
+    coming = results / ".made-quick.csv.next"
+    path.rename(coming)
+    path.write_bytes(old)
+    assert store.load("made", "quick").table.seed.tolist() == [9, 9]
+    path.unlink()
+    assert store.load("made", "quick").table.seed.tolist() == [9, 9]  # the very first run of a name
+    assert files(results) == [".made-quick.csv.next", "made-quick.json"]
+    with store.writing("made", "quick"):
+        pass
+    assert files(results) == ["made-quick.csv", "made-quick.json"]
+    assert store.load("made", "quick").path == path
+
+
+def test_what_a_killed_writer_left_half_done_is_removed_by_the_next(results):
+    save()
+    for name in (".made-quick.csv.next", ".made-quick.csv.next.x1.part", ".made-quick.json.x2.part"):
+        (results / name).write_text("seed\n")
+    (results / ".made-full.csv.x3.part").write_text("")  # another run's, whose writer may be at work
+    with store.writing("made", "quick"):
+        pass
+    assert files(results) == [".made-full.csv.x3.part", "made-quick.csv", "made-quick.json"]
+    assert store.load("made", "quick").table.seed.tolist() == [0, 1]
+
+
+def test_a_reader_finds_a_whole_run_while_a_writer_replaces_it():
+    tables = [TABLE.assign(seed=seed) for seed in range(40)]
+    save(tables[0])
+    with ThreadPoolExecutor(1) as pool:
+        writer = pool.submit(lambda: [save(table) for table in tables])
+        seen = []
+        while not writer.done():
+            seen.append(store.load("made", "quick").table.seed.unique().tolist())
+    assert seen
+    assert all(len(seeds) == 1 for seeds in seen)
+    assert seen == sorted(seen)  # never back to an older one
+
+
+def test_one_writer_at_a_time(results):
+    def write():
+        with store.writing("made", "full"):
+            pass
+
+    with ThreadPoolExecutor(1) as pool, store.writing("made", "full"):
+        with store.writing("made", "full"):  # again, by the one who holds it
+            pass
+        with pytest.raises(store.StoreError, match=r"made-full: another process runs this .* or stop it"):
+            pool.submit(write).result()
+        save()  # another preset is another run
+        with pytest.raises(store.StoreError, match="made-full: another process"):
+            pool.submit(save, preset="full").result()
+    write()
+    assert not (results / "made-full.csv").exists()
+
+
 def test_stored_lists_each_run_once(results):
     for preset in ("quick", "full"):
-        store.save("made", preset, TABLE, config=CONFIG, wall_time_s=0)
+        save(preset=preset)
     assert [(r.name, r.preset) for r in store.stored() if r.name == "made"] == [
         ("made", "full"),
         ("made", "quick"),
     ]
 
 
-def test_a_run_goes_on_at_the_first_cell_that_is_missing(results):
-    calls = []
+@pytest.fixture
+def calls():
+    return []
 
-    def cell(name, fail=False):
+
+@pytest.fixture
+def cell(calls):
+    def made(name, fail=False):
         def make():
             calls.append(name)
             if fail:
@@ -111,43 +184,77 @@ def test_a_run_goes_on_at_the_first_cell_that_is_missing(results):
 
         return name, make
 
+    return made
+
+
+def test_stored_goes_past_a_damaged_run_and_names_it_at_the_end(results):
+    for name in ("broken", "lost", "made"):
+        save(name=name)
+    (results / "broken-quick.csv").write_text("seed\n")
+    (results / "lost-quick.csv").unlink()
+    found = []
+    with pytest.raises(store.StoreError) as raised:
+        found.extend(run.name for run in store.stored())
+    assert "made" in found
+    broken, lost = str(raised.value).splitlines()
+    assert "broken-quick.csv: SHA-256 is" in broken
+    assert "lost-quick.csv: the table or its manifest cannot be read" in lost
+    assert {("broken", "quick"), ("lost", "quick"), ("made", "quick")} <= set(store.names())
+
+
+def test_a_run_goes_on_at_the_first_cell_that_is_missing(results, cell, calls):
     with pytest.raises(RuntimeError, match="stopped"):
-        store.run_cells("made", "full", CONFIG, [cell("a"), cell("b", fail=True)])
-    table, seconds = store.run_cells("made", "full", CONFIG, [cell("a"), cell("b")])
+        run_cells([cell("a"), cell("b", fail=True)])
+    table, seconds = run_cells([cell("a"), cell("b")])
     assert calls == ["a", "b", "b"]
     assert table["cell"].tolist() == ["a", "a", "b", "b"]
     assert table["mean"].tolist() == [1 / 3, 2.5] * 2  # not rounded on the way
     assert seconds >= 0
-    store.run_cells("made", "full", CONFIG | {"steps": 20}, [cell("a")])
-    assert calls[-1] == "a"  # another configuration is another run
-    store.discard_cells("made", "full", CONFIG)
-    store.discard_cells("made", "full", CONFIG | {"steps": 20})
-    assert files(results) == []
 
 
-def test_a_killed_process_loses_one_cell_and_leaves_nothing_half_written(results):
-    program = """
-import os, signal, sys
-import pandas as pd
-from lrlib import store
-def cell(name):
-    def make():
-        print(name, flush=True)
-        if name == sys.argv[1]:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return pd.DataFrame({"cell": [name]})
-    return name, make
-print(store.run_cells("made", "full", {"seeds": [0]}, [cell("a"), cell("b"), cell("c")])[0].cell.tolist())
-"""
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"config": CONFIG | {"steps": 20}},
+        {"code": {"rank.py": "0b"}},
+        {"device": "cuda (NVIDIA H100)"},
+        {"versions": {"torch": "3"}},
+    ],
+)
+def test_cells_that_were_made_otherwise_are_not_joined(cell, calls, changed):
+    run_cells([cell("a")])
+    run_cells([cell("a")], **changed)
+    assert calls == ["a", "a"]
 
-    def run(kill_at):
-        return subprocess.run([sys.executable, "-c", program, kill_at], capture_output=True, text=True)
 
-    killed = run("b")
-    assert killed.returncode == -signal.SIGKILL
-    assert killed.stdout.split() == ["a", "b"]
-    assert [name.rpartition("/")[2] for name in files(results)] == ["a.csv", "a.seconds"]
-    assert run("none").stdout.splitlines() == ["b", "c", "['a', 'b', 'c']"]
+def test_another_commit_of_the_same_code_goes_on(cell, calls):
+    run_cells([cell("a")])
+    run_cells([cell("a")], commit="4f9c")
+    assert calls == ["a"]
+
+
+def test_discard_removes_all_that_was_kept_of_one_run_and_no_more(results, cell):
+    run_cells([cell("a")])
+    run_cells([cell("a")], commit="4f9c", code={})
+    store.run_cells("made", "quick", CONFIG, [cell("a")], origin=ORIGIN)
+    store.run_cells("made_up", "full", CONFIG, [cell("a")], origin=ORIGIN)
+    store.discard_cells("made", "full")
+    left = {path.name.rpartition("-")[0] for path in results.iterdir()}
+    assert left == {".made-quick", ".made_up-full"}
+
+
+@pytest.mark.parametrize("damage", [b"", b"seed,layer", None])
+@pytest.mark.parametrize("suffix", [".csv", ".json"])
+def test_a_kept_cell_that_is_not_whole_is_made_again(results, cell, calls, suffix, damage):
+    whole, _ = run_cells([cell("a"), cell("b")])
+    (path,) = results.glob(f".made-full-*/a{suffix}")
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_bytes(damage)
+    again, _ = run_cells([cell("a"), cell("b")])
+    assert calls == ["a", "b", "a"]
+    pd.testing.assert_frame_equal(again, whole)
 
 
 @pytest.mark.parametrize(
@@ -155,13 +262,13 @@ print(store.run_cells("made", "full", {"seeds": [0]}, [cell("a"), cell("b"), cel
 )
 def test_names_that_files_could_not_give_back_are_refused(results, name, preset):
     with pytest.raises(ValueError, match=r"(name|preset)='.*': must be letters, digits and underscores"):
-        store.save(name, preset, TABLE, config=CONFIG, wall_time_s=0)
+        save(name=name, preset=preset)
     assert not results.exists()
 
 
 def test_a_run_without_cells_is_refused():
     with pytest.raises(ValueError, match="cells: there are none"):
-        store.run_cells("made", "full", CONFIG, [])
+        run_cells([])
 
 
 def test_threads_that_write_the_same_run_do_not_meet_in_a_temporary_file(results):
@@ -171,18 +278,6 @@ def test_threads_that_write_the_same_run_do_not_meet_in_a_temporary_file(results
     assert files(results) == ["a.csv"]
 
 
-def test_the_commit_is_this_clone_s_and_nobody_else_s(tmp_path, monkeypatch):
-    if (store._PACKAGE.parent / ".git").exists():
-        assert re.fullmatch(r"[0-9a-f]{40}\+?", store._commit())
-    other = tmp_path / "project"
-    (other / "site-packages" / "lrlib").mkdir(parents=True)
-    git = ["git", "-C", other, "-c", "user.name=a", "-c", "user.email=a@b.c"]
-    for command in (["init", "-q"], ["commit", "-q", "--allow-empty", "-m", "theirs"]):
-        subprocess.run([*git, *command], check=True)
-    monkeypatch.setattr(store, "_PACKAGE", other / "site-packages" / "lrlib")
-    assert store._commit() is None
-
-
 def test_manifests_are_plain_json(results):
-    path = store.save("made", "quick", TABLE, config=CONFIG, wall_time_s=0).path
+    path = save().path
     assert json.loads(path.with_suffix(".json").read_text())["name"] == "made"

@@ -1,6 +1,7 @@
 """Data whose truth is known: a linear teacher of low rank on Gaussian inputs."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -26,17 +27,20 @@ def gaussian_teacher(
     outputs: int = 10,
     rank: int = 3,
     noise: float = 0.1,
+    deviations: Sequence[float] | None = None,
     generator: torch.Generator,
 ) -> TeacherData:
-    """Draw x ~ N(0, I_d), a teacher of the given rank, and y, the teacher's answer with Gaussian noise.
+    """Draw Gaussian x, a teacher of the given rank, and y, the teacher's answer with Gaussian noise.
 
-    The teacher is A B / sqrt(rank d) with standard normal A (m, rank) and B (rank, d): outputs have a variance near 1.
+    The teacher is A B / sqrt(rank d) with standard normal A (m, rank) and B (rank, d): outputs have a variance near 1
+    if the inputs' coordinates have variances near 1.
 
     Args:
         n: number of inputs, >= 1.
         inputs, outputs: d and m, >= 1.
         rank: 1 to min(d, m).
         noise: standard deviation of the noise on y, >= 0.
+        deviations: the standard deviations of the d independent coordinates of x, >= 0; ones, N(0, I_d), by default.
         generator: a CPU generator.
 
     Raises ``TypeError`` or ``ValueError`` for an argument outside these rules.
@@ -49,11 +53,18 @@ def gaussian_teacher(
         _checks.integer(name, value, minimum=1)
     _checks.integer("rank", rank, minimum=1, maximum=min(inputs, outputs))
     _checks.number("noise", noise)
+    deviations = [1.0] * inputs if deviations is None else list(deviations)
+    if len(deviations) != inputs:
+        raise ValueError(
+            f"deviations: there are {len(deviations)}; must be one for each of the {inputs} inputs"
+        )
+    for i, deviation in enumerate(deviations):
+        _checks.number(f"deviations[{i}]", deviation)
     generator = _checks.cpu_generator("generator", generator)
     left, right = (
         torch.randn(outputs, rank, generator=generator),
         torch.randn(rank, inputs, generator=generator),
     )
     weight = left @ right / math.sqrt(rank * inputs)
-    x = torch.randn(n, inputs, generator=generator)
+    x = torch.randn(n, inputs, generator=generator) * torch.tensor(deviations)
     return TeacherData(x, x @ weight.T + noise * torch.randn(n, outputs, generator=generator), weight)

@@ -3,10 +3,16 @@
 from dataclasses import asdict
 from types import ModuleType
 
-from lrlib import _checks, store
-from lrlib.experiments import batch_size, depth, mnist
+from lrlib import _checks, provenance, store
+from lrlib.experiments import batch_size, depth, drivers, mnist, teacher
 
-_MODULES: dict[str, ModuleType] = {"mnist": mnist, "depth": depth, "batch_size": batch_size}
+_MODULES: dict[str, ModuleType] = {
+    "teacher": teacher,
+    "mnist": mnist,
+    "drivers": drivers,
+    "depth": depth,
+    "batch_size": batch_size,
+}
 NAMES = tuple(_MODULES)
 PRESETS = ("quick", "full")
 
@@ -16,16 +22,19 @@ def run(name: str, preset: str = "quick") -> store.StoredRun:
 
     ``"quick"`` takes about a minute on one CPU core and needs no download; ``"full"`` is the study that the
     book shows. A run that was killed goes on where it was. An earlier stored run is replaced when the new one
-    is complete.
+    is complete. One process at a time runs a preset of an experiment.
 
-    Raises ``ValueError`` for an unknown name or preset, and what the experiment raises.
+    Raises ``ValueError`` for an unknown name or preset, :class:`lrlib.store.StoreError` where another process
+    runs this, and what the experiment raises.
     """
     module = _module(name, preset)
     config = module.CONFIGS[preset]
-    cells, described = module.cells(config), asdict(config)
-    table, seconds = store.run_cells(name, preset, described, cells)
-    finished = store.save(name, preset, table, config=described, wall_time_s=seconds)
-    store.discard_cells(name, preset, described)
+    described = asdict(config)
+    with store.writing(name, preset):
+        origin = provenance.origin(module.__name__)  # now: lrlib may be edited while the run goes on
+        table, seconds = store.run_cells(name, preset, described, module.cells(config), origin=origin)
+        finished = store.save(name, preset, table, config=described, origin=origin, wall_time_s=seconds)
+        store.discard_cells(name, preset)
     return finished
 
 
@@ -33,6 +42,21 @@ def load(name: str, preset: str = "full") -> store.StoredRun:
     """Return the stored run of an experiment; raises :class:`lrlib.store.StoreError` where there is none."""
     _module(name, preset)
     return store.load(name, preset)
+
+
+def stale(run: store.StoredRun) -> list[str]:
+    """Return in words why a stored run is not what :func:`run` would make now; empty if it is.
+
+    Reasons are a configuration that has changed, code that has changed since or was not recorded, and an
+    experiment or preset that there is no more.
+    """
+    if run.name not in NAMES:
+        return ["experiment: there is no such one"]
+    module = _MODULES[run.name]
+    if run.preset not in module.CONFIGS:
+        return ["preset: there is no such one"]
+    config = asdict(module.CONFIGS[run.preset])
+    return provenance.stale(run.manifest, config=config, module=module.__name__)
 
 
 def _module(name: str, preset: str) -> ModuleType:

@@ -1,0 +1,83 @@
+"""Checks of what a training loop is handed, shared by the loop for one model and the loop for many."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lrlib import _checks
+
+LOSSES = ("cross_entropy", "mse")
+OPTIMISERS = ("sgd", "adam")
+
+
+def log_steps(last: int, count: int = 30, *, first: int = 1) -> tuple[int, ...]:
+    """Return 0 and about ``count`` steps from ``first`` to ``last``, evenly spaced on a log axis, no doubles.
+
+    >>> log_steps(1000, 4)
+    (0, 1, 10, 100, 1000)
+    """
+    _checks.integer("last", last, minimum=1)
+    _checks.integer("count", count, minimum=2)
+    _checks.integer("first", first, minimum=1, maximum=last)
+    return (0, *sorted({round(step) for step in np.geomspace(first, last, count)}))
+
+
+def check_fit(outputs: Tensor, targets: Tensor, loss: str) -> None:
+    """Raise unless the loss means what it should for these; torch would broadcast, or fail in its own words."""
+    if loss == "mse":
+        if not targets.is_floating_point() or targets.shape != outputs.shape:
+            raise ValueError(
+                f"y: one batch is {targets.dtype} of shape {tuple(targets.shape)}; with loss='mse' it must be float "
+                f"and of the outputs' shape, {tuple(outputs.shape)}"
+            )
+    elif targets.dtype != torch.int64 or targets.ndim != 1 or outputs.ndim != 2:
+        raise ValueError(
+            f"y: one batch is {targets.dtype} of shape {tuple(targets.shape)}; with loss='cross_entropy' it must be "
+            f"int64 of shape (n,), and the outputs (n, classes), not {tuple(outputs.shape)}"
+        )
+    elif targets.min() < 0 or targets.max() >= outputs.shape[1]:
+        raise ValueError(
+            f"y: classes are {targets.min()} to {targets.max()}; must be 0 to {outputs.shape[1] - 1}, one an output"
+        )
+
+
+def check_data(x: Tensor, y: Tensor, *, where: str = "") -> None:
+    """Raise unless x is a batch and y has a row for each of its rows; ``where`` is put behind their names."""
+    _checks.batch(f"x{where}", x)
+    if not isinstance(y, Tensor):
+        raise TypeError(f"y{where}: must be a torch.Tensor, not {type(y).__name__}")
+    if y.shape[:1] != x.shape[:1]:
+        raise ValueError(
+            f"y{where}: shape is {tuple(y.shape)}; must have one row for each of the {x.shape[0]} inputs"
+        )
+
+
+def check_rates(lr: float, optimiser: str, momentum: float, weight_decay: float, *, where: str = "") -> None:
+    """Raise unless these are rates that the optimiser takes."""
+    _checks.one_of("optimiser", optimiser, OPTIMISERS)
+    _checks.number(f"lr{where}", lr, exclusive=True)
+    _checks.number(f"momentum{where}", momentum)
+    if momentum >= 1:
+        raise ValueError(f"momentum{where}={momentum}: must be below 1")
+    if momentum and optimiser != "sgd":
+        raise ValueError(f"momentum{where}={momentum}: must be 0 with optimiser={optimiser!r}")
+    _checks.number(f"weight_decay{where}", weight_decay)
+
+
+def check_course(
+    steps: int, batch_size: int, n: int, loss: str, checkpoints: Sequence[int] | None
+) -> tuple[int, ...]:
+    """Return the checkpoints; raise unless these describe a course of training on n inputs."""
+    _checks.integer("steps", steps, minimum=1)
+    _checks.integer("batch_size", batch_size, minimum=1, maximum=n)
+    _checks.one_of("loss", loss, LOSSES)
+    due = log_steps(steps) if checkpoints is None else tuple(checkpoints)
+    for i, step in enumerate(due):
+        _checks.integer(f"checkpoints[{i}]", step, minimum=0)
+    if list(due) != sorted(set(due)) or not due or due[-1] > steps:
+        raise ValueError(
+            f"checkpoints={list(due)}: must increase, from 0 at the least to steps={steps} at the most"
+        )
+    return due

@@ -1,0 +1,263 @@
+"""The same loop for M models at once: their weights are stacked, so that one matrix product serves all of them."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lrlib import runtime
+from lrlib.train.checks import check_course, check_data, check_fit, check_rates
+from lrlib.train.single import History
+
+LOOK_EVERY = 100  # steps between looks at whether all losses are finite: each look waits for a GPU
+ADAM_BETAS, ADAM_EPSILON = (0.9, 0.999), 1e-8  # torch's
+
+
+def fit_many(
+    stack: nn.Module,
+    x: Float[Tensor, "n *d"] | Sequence[Float[Tensor, "n *d"]],
+    y: Tensor | Sequence[Tensor],
+    *,
+    steps: int,
+    lr: float | Sequence[float],
+    batch_size: int,
+    generators: Sequence[torch.Generator],
+    loss: str = "cross_entropy",
+    optimiser: str = "sgd",
+    momentum: float | Sequence[float] = 0.0,
+    weight_decay: float | Sequence[float] = 0.0,
+    decoupled: bool = False,
+    measure: Callable[[nn.Module], Sequence[Any]] | None = None,
+    checkpoints: Sequence[int] | None = None,
+    label: str = "training",
+    progress: bool = True,
+    show: Callable[[Sequence[Any]], str] | None = None,
+) -> list[History]:
+    """Train M models in place, as :func:`~lrlib.train.train` would each, and return their histories.
+
+    Model m ends where ``train`` ends with its start, its data, its rates and ``generators[m]``, but for rounding:
+    the sums are the same and run in another order. One path serves CPU and GPU.
+
+    Args:
+        stack: M models as one module: every parameter has a first axis of length M, and an input (M, n, ...)
+            gives (M, n, ...). :class:`lrlib.nets.MLPStack` is one. It and the data must be on one device.
+        x, y: the data, one tensor for all models, or a sequence of M of one shape, one for each.
+        steps, batch_size, loss, optimiser, decoupled, checkpoints: for all models, as in ``train``.
+        lr, momentum, weight_decay: for all models, or M of them.
+        generators: M CPU generators; the m-th draws the order of model m's data.
+        measure: called with the stack at each checkpoint; returns M readings, and must not change the stack.
+        label, progress: the progress bar's words, and whether there is one.
+        show: what the bar says of the newest M readings, in words.
+
+    Raises:
+        TypeError, ValueError: for an argument outside these rules.
+        FloatingPointError: if a loss or a final weight is NaN or infinite, naming step and model. Up to 100 more
+            steps were made by then.
+    """
+    count = len(generators)
+    rates = _checked_rates(count, lr, optimiser, momentum, weight_decay)
+    inputs, first_input = _joined("x", x, count)
+    targets, first_target = _joined("y", y, count)
+    n = len(inputs) if isinstance(x, Tensor) else len(inputs) // count
+    for i, pair in enumerate(_pairs(x, y, count)):
+        check_data(*pair, where="" if isinstance(x, Tensor) else f"[{i}]")
+    due = check_course(steps, batch_size, n, loss, checkpoints)
+    _check_stack(stack, generators)
+    update = _Update(list(stack.parameters()), optimiser, rates, decoupled)
+    readings: list[Sequence[Any]] = []
+    losses = torch.empty(steps, count, device=inputs.device)  # MPS has no float64
+    batches = _batches(n, batch_size, generators, inputs.device)
+    bar = runtime.progress(range(steps), label, show=progress)
+    for step in bar:
+        if measure is not None and step in due:
+            _check_losses(losses[:step], rates["lr"])
+            readings.append(_measured(measure, stack, count))
+            if show is not None:
+                bar.set_postfix_str(show(readings[-1]))
+        rows = next(batches)
+        outputs = stack(_taken(inputs, rows + first_input))
+        wanted = _taken(targets, rows + first_target)
+        if step == 0:
+            _check_outputs(outputs, rows.shape)
+            check_fit(outputs.flatten(0, 1), wanted.flatten(0, 1), loss)
+        batch_losses = _losses(outputs, wanted, loss)
+        losses[step] = batch_losses.detach()
+        update(torch.autograd.grad(batch_losses @ update.weights, update.parameters), step + 1)
+        if (step + 1) % LOOK_EVERY == 0 or step + 1 == steps:
+            _check_losses(losses[: step + 1], rates["lr"])
+    for m in range(count):
+        if not all(torch.isfinite(p[m]).all() for p in update.parameters):
+            raise FloatingPointError(
+                f"model {m}: weights are not finite after step {steps}: lr={rates['lr'][m]:g} is too large"
+            )
+    if measure is not None and steps in due:
+        readings.append(_measured(measure, stack, count))
+    of_each = zip(*readings, strict=True) if readings else [()] * count
+    ends = losses.double().cpu().numpy().T
+    kept = due if measure is not None else ()
+    return [History(kept, tuple(own), end) for own, end in zip(of_each, ends, strict=True)]
+
+
+class _Update:
+    """The update of ``torch.optim.SGD``, ``Adam`` and ``AdamW``, with rates of its own for every model.
+
+    SGD's learning rates come in as the losses' weights: one product a model instead of one a parameter.
+
+    Attributes:
+        parameters: what is updated; each has a first axis of length M.
+        weights: (M,), what the losses are to be multiplied with before they are differentiated.
+    """
+
+    def __init__(
+        self, parameters: list[Tensor], optimiser: str, rates: dict[str, list[float]], decoupled: bool
+    ) -> None:
+        self.parameters = parameters
+        self._adam, self._decoupled = optimiser == "adam", decoupled
+        self._heavy = self._adam or any(rates["momentum"])
+        lr = parameters[0].new_tensor(rates["lr"])
+        self.weights = torch.ones_like(lr) if self._adam else lr
+        decay = lr * parameters[0].new_tensor(rates["weight_decay"])
+        self._rates = [
+            {
+                "lr": self._for(p, lr),
+                "shrink": self._for(p, 1 - decay),
+                "decay": self._for(p, decay / lr * self.weights),  # in units of the weighted gradient
+                "momentum": self._for(p, p.new_tensor(rates["momentum"])),
+            }
+            for p in parameters
+        ]
+        self._first = [torch.zeros_like(p) for p in parameters] if self._heavy else []
+        self._second = [torch.zeros_like(p) for p in parameters] if self._adam else []
+
+    @torch.no_grad()
+    def __call__(self, gradients: Sequence[Tensor], step: int) -> None:
+        """Make the update number ``step``, 1 for the first, with the gradients of the weighted losses' sum."""
+        for i, (p, gradient, own) in enumerate(zip(self.parameters, gradients, self._rates, strict=True)):
+            if self._decoupled or not self._heavy:  # plain SGD: the two kinds of decay are one
+                p.mul_(own["shrink"])
+            else:
+                gradient = gradient.addcmul(p, own["decay"])
+            if self._adam:
+                p.addcmul_(self._adam_direction(i, gradient, step), own["lr"], value=-1)
+            elif self._heavy:
+                p.sub_(self._first[i].mul_(own["momentum"]).add_(gradient))
+            else:
+                p.sub_(gradient)
+
+    @staticmethod
+    def _for(parameter: Tensor, values: Float[Tensor, " M"]) -> Tensor:
+        return values.view(-1, *[1] * (parameter.ndim - 1))
+
+    def _adam_direction(self, i: int, gradient: Tensor, step: int) -> Tensor:
+        first, second = self._first[i], self._second[i]
+        first.lerp_(gradient, 1 - ADAM_BETAS[0])
+        second.mul_(ADAM_BETAS[1]).addcmul_(gradient, gradient, value=1 - ADAM_BETAS[1])
+        scale = (second.sqrt() / math.sqrt(1 - ADAM_BETAS[1] ** step)).add_(ADAM_EPSILON)
+        return (first / scale).div_(1 - ADAM_BETAS[0] ** step)
+
+
+def _batches(
+    n: int, size: int, generators: Sequence[torch.Generator], device: torch.device
+) -> Iterator[Int64[Tensor, "M B"]]:
+    while True:
+        order = torch.stack([torch.randperm(n, generator=g) for g in generators]).to(device)
+        yield from order[:, : n - n % size].split(size, dim=1)
+
+
+def _taken(values: Tensor, rows: Int64[Tensor, "M B"]) -> Tensor:
+    """Return values[rows], (M, B, ...); index_select is several times as fast."""
+    return values.index_select(0, rows.flatten()).view(*rows.shape, *values.shape[1:])
+
+
+def _losses(outputs: Tensor, targets: Tensor, loss: str) -> Float[Tensor, " M"]:
+    if loss == "mse":
+        return F.mse_loss(outputs, targets, reduction="none").flatten(1).mean(1)
+    each = F.cross_entropy(outputs.flatten(0, 1), targets.flatten(), reduction="none")
+    return each.view(targets.shape).mean(1)
+
+
+def _joined(name: str, values: Tensor | Sequence[Tensor], count: int) -> tuple[Tensor, Tensor | int]:
+    """Return all rows in one tensor, and where model m's begin, (M, 1); 0 where all models share them."""
+    if isinstance(values, Tensor):
+        return values, 0
+    if len(values) != count:
+        raise ValueError(
+            f"{name}: there are {len(values)}; must be one tensor for all models, or {count}, one for each generator"
+        )
+    shapes = [tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__ for value in values]
+    if len(set(shapes)) > 1:
+        raise ValueError(f"{name}: shapes are {shapes}; must all be the same")
+    starts = torch.arange(count, device=values[0].device)[:, None] * len(values[0])
+    return torch.cat(list(values)), starts
+
+
+def _pairs(
+    x: Tensor | Sequence[Tensor], y: Tensor | Sequence[Tensor], count: int
+) -> list[tuple[Tensor, Tensor]]:
+    """Return every pair of data that some model learns, one where all learn the same."""
+    if isinstance(x, Tensor) and isinstance(y, Tensor):
+        return [(x, y)]
+    xs, ys = ([v] * count if isinstance(v, Tensor) else v for v in (x, y))
+    return list(zip(xs, ys, strict=True))
+
+
+def _checked_rates(
+    count: int,
+    lr: float | Sequence[float],
+    optimiser: str,
+    momentum: float | Sequence[float],
+    weight_decay: float | Sequence[float],
+) -> dict[str, list[float]]:
+    """Return M of each rate."""
+    if count == 0:
+        raise ValueError("generators: there are none; must be one for each model")
+    rates = {}
+    for name, value in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay)):
+        rates[name] = list(value) if isinstance(value, Sequence) else [value] * count
+        if len(rates[name]) != count:
+            raise ValueError(
+                f"{name}: there are {len(rates[name])}; must be one number, or {count}, one for each generator"
+            )
+    for m in range(count):
+        where = f"[{m}]" if any(isinstance(v, Sequence) for v in (lr, momentum, weight_decay)) else ""
+        check_rates(rates["lr"][m], optimiser, rates["momentum"][m], rates["weight_decay"][m], where=where)
+    return rates
+
+
+def _check_stack(stack: nn.Module, generators: Sequence[torch.Generator]) -> None:
+    if len({id(g) for g in generators}) < len(generators):
+        raise ValueError("generators: one stands there twice; each model must have its own")
+    for name, parameter in stack.named_parameters():
+        if parameter.shape[:1] != (len(generators),):
+            raise ValueError(
+                f"stack: the parameter {name} has shape {tuple(parameter.shape)}; its first axis must be the "
+                f"{len(generators)} models, one for each generator"
+            )
+
+
+def _check_outputs(outputs: Tensor, rows: torch.Size) -> None:
+    if outputs.shape[:2] != rows:
+        raise ValueError(
+            f"stack: its output has shape {tuple(outputs.shape)}; must be ({rows[0]} models, {rows[1]} inputs, ...)"
+        )
+
+
+def _check_losses(losses: Float[Tensor, "T M"], lr: list[float]) -> None:
+    bad = (~torch.isfinite(losses)).nonzero()
+    if len(bad):
+        step, m = bad[0].tolist()
+        raise FloatingPointError(
+            f"model {m}: loss is {losses[step, m].item()} at step {step}: training diverged; lr={lr[m]:g} is too "
+            "large for this network and data, or they hold values that are not finite"
+        )
+
+
+def _measured(measure: Callable[[nn.Module], Sequence[Any]], stack: nn.Module, count: int) -> Sequence[Any]:
+    readings = measure(stack)
+    if len(readings) != count:
+        raise ValueError(f"measure: returned {len(readings)} readings; must be {count}, one for each model")
+    return readings
