@@ -11,7 +11,6 @@ from lrlib.experiments.students import Config, Student, Variant, cells, settings
 __all__ = ["CONFIGS", "cells", "settings"]
 
 LONG = Student(n=8_000, lr=0.3, weight_decay=5e-3, steps=10_000)
-SHORT = replace(LONG, weight_decay=2e-2, steps=1_500)  # eta * lambda * t = 9 in less than a minute
 
 RANKS = [Variant("teacher rank", str(rank), replace(LONG, teacher_rank=rank)) for rank in range(1, 9)]
 DEPTHS = [
@@ -39,7 +38,7 @@ DECAYS = [
 CONFIGS = {
     "quick": Config(
         seeds=(0, 1),
-        variants=tuple(Variant("teacher rank", str(r), replace(SHORT, teacher_rank=r)) for r in (1, 3, 5)),
+        variants=tuple(Variant("teacher rank", str(r), replace(LONG, teacher_rank=r)) for r in (1, 3, 5)),
         lists=6,
     ),
     "full": Config(
