@@ -1,13 +1,14 @@
 """Stored runs: a tidy table and a manifest, written atomically, kept cell by cell so that a kill loses little.
 
-``data/results/NAME-PRESET.csv`` is the table, ``NAME-PRESET.json`` its manifest. Text only: nothing is unpickled.
+``data/results/NAME-PRESET.csv.gz`` is the table, ``NAME-PRESET.json`` its manifest. Text only: nothing is unpickled.
 One process at a time writes a run (:func:`writing`); anybody may read meanwhile, and finds the old run or the new.
 
 Beside them lie hidden files, which git ignores: ``.NAME-PRESET.lock``, empty, whose lock the writer holds; what is
-kept of a run under way, ``.NAME-PRESET-DIGEST/``; and after a kill perhaps ``.NAME-PRESET.csv.next``, a new table on
-its way to its place. It is the manifest that decides which of two tables counts: the one whose SHA-256 it gives.
+kept of a run under way, ``.NAME-PRESET-DIGEST/``; and after a kill perhaps ``.NAME-PRESET.csv.gz.next``, a new table on
+its way to its place. It is the manifest that decides which of two tables counts: the one whose text's SHA-256 it gives.
 """
 
+import gzip
 import hashlib
 import io
 import json
@@ -16,8 +17,9 @@ import re
 import shutil
 import tempfile
 import time
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,7 +75,7 @@ def load(name: str, preset: str = "full") -> StoredRun:
     Raises :class:`StoreError` where there is none, or where its files do not fit together.
     """
     for place in _places():
-        if (place / f"{name}-{preset}.json").is_file():
+        if _manifest(place, name, preset).is_file():
             return _read(place, name, preset)
     raise StoreError(
         f"{name}-{preset}: no stored run in {', '.join(map(str, _places()))}; "
@@ -162,9 +164,9 @@ def save(
     with writing(name, preset):
         place = folder()
         path, coming = _tables(place, name, preset)
-        _write(coming, text)
+        _write(coming, gzip.compress(text, mtime=0))  # no time in it: equal tables are equal files
         # From here on the new run counts: until the last step its table is read where it waits.
-        _write(path.with_suffix(".json"), (json.dumps(manifest, indent=2) + "\n").encode())
+        _write(_manifest(place, name, preset), (json.dumps(manifest, indent=2) + "\n").encode())
         os.replace(coming, path)
         return _read(place, name, preset)
 
@@ -218,7 +220,11 @@ def _places() -> list[Path]:
 
 def _tables(place: Path, name: str, preset: str) -> tuple[Path, Path]:
     """Return where a run's table is, and where a new one waits until its manifest is written."""
-    return place / f"{name}-{preset}.csv", place / f".{name}-{preset}.csv.next"
+    return place / f"{name}-{preset}.csv.gz", place / f".{name}-{preset}.csv.gz.next"
+
+
+def _manifest(place: Path, name: str, preset: str) -> Path:
+    return place / f"{name}-{preset}.json"
 
 
 def _put_in_order(place: Path, name: str, preset: str) -> None:
@@ -248,13 +254,14 @@ def _read_once(place: Path, name: str, preset: str) -> StoredRun:
     path, coming = _tables(place, name, preset)
     remedy = f"restore both files, or make the run again with: python -m lrlib run {name} --preset {preset}"
     try:
-        manifest = json.loads(path.with_suffix(".json").read_text())
+        manifest = json.loads(_manifest(place, name, preset).read_text())
         expected = {key: manifest[key] for key in _MANIFEST}["sha256"]
-        for table in (path, coming):
-            if table.is_file() and _sha256(text := table.read_bytes()) == expected:
-                return StoredRun(name, preset, pd.read_csv(io.BytesIO(text)), manifest, table)
-        found = _sha256(path.read_bytes())
-    except (OSError, ValueError, KeyError, TypeError) as problem:
+        for table in (coming, path):
+            with suppress(OSError, EOFError, zlib.error) if table == coming else nullcontext():
+                text = gzip.decompress(table.read_bytes())
+                if (found := _sha256(text)) == expected:
+                    return StoredRun(name, preset, pd.read_csv(io.BytesIO(text)), manifest, table)
+    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as problem:
         raise StoreError(
             f"{path}: the table or its manifest cannot be read ({problem!r}); {remedy}"
         ) from problem

@@ -1,3 +1,4 @@
+import gzip
 import json
 import os
 import subprocess
@@ -40,7 +41,7 @@ def test_a_saved_run_comes_back_with_its_manifest(results):
     save()
     run = store.load("made", "quick")
     pd.testing.assert_frame_equal(run.table, TABLE.assign(mean=[0.333333, 2.5]))
-    assert run.path == results / "made-quick.csv"
+    assert run.path == results / "made-quick.csv.gz"
     expected = {
         "name": "made",
         "preset": "quick",
@@ -52,31 +53,44 @@ def test_a_saved_run_comes_back_with_its_manifest(results):
     assert expected.items() <= run.manifest.items()
     assert ORIGIN.items() <= run.manifest.items()
     assert {"sha256", "finished"} <= run.manifest.keys()
-    assert files(results) == ["made-quick.csv", "made-quick.json"]
+    assert files(results) == ["made-quick.csv.gz", "made-quick.json"]
 
 
-def test_a_manifest_s_checksum_is_that_of_the_file(results):
+def test_a_manifest_s_checksum_is_that_of_the_table_s_text(results):
     run = save()
-    found = subprocess.run(
-        ["sha256sum", run.path], capture_output=True, text=True, check=True
-    ).stdout.split()[0]
+    text = subprocess.run(["gunzip", "--stdout", run.path], capture_output=True, check=True).stdout
+    found = (
+        subprocess.run(["sha256sum"], input=text, capture_output=True, check=True).stdout.decode().split()[0]
+    )
     assert run.manifest["sha256"] == found
 
 
 def test_a_changed_table_is_refused(results):
     path = save().path
-    path.write_text(path.read_text().replace("2.5", "2.6"))
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b"2.5", b"2.6")))
     with pytest.raises(
-        store.StoreError, match=r"made-quick\.csv: SHA-256 is \w+, its manifest says .* restore both"
+        store.StoreError, match=r"made-quick\.csv\.gz: SHA-256 is \w+, its manifest says .* restore both"
     ):
         store.load("made", "quick")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"rows": 2}'])
 def test_a_damaged_manifest_is_refused(results, content):
+    save()
+    (results / "made-quick.json").write_text(content)
+    with pytest.raises(
+        store.StoreError, match=r"made-quick\.csv\.gz: the table or its manifest cannot be read"
+    ):
+        store.load("made", "quick")
+
+
+@pytest.mark.parametrize("damage", [b"\x1f\x8b", b"seed\n", None])
+def test_a_table_that_is_no_whole_gzip_file_is_refused(results, damage):
     path = save().path
-    path.with_suffix(".json").write_text(content)
-    with pytest.raises(store.StoreError, match=r"made-quick\.csv: the table or its manifest cannot be read"):
+    path.write_bytes(path.read_bytes()[:-9] if damage is None else damage)
+    with pytest.raises(
+        store.StoreError, match=r"made-quick\.csv\.gz: the table or its manifest cannot be read"
+    ):
         store.load("made", "quick")
 
 
@@ -96,7 +110,7 @@ def test_a_failed_write_leaves_the_old_run_and_nothing_else(results, monkeypatch
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OSError, match="disk full"):
         save(TABLE.assign(seed=9))
-    assert files(results) == ["made-quick.csv", "made-quick.json"]
+    assert files(results) == ["made-quick.csv.gz", "made-quick.json"]
     assert store.load("made", "quick").table.seed.tolist() == [0, 1]
 
 
@@ -105,27 +119,27 @@ def test_a_run_waits_in_its_place_until_its_manifest_is_there(results):
     path = save().path
     old = path.read_bytes()
     save(TABLE.assign(seed=9))
-    coming = results / ".made-quick.csv.next"
+    coming = results / ".made-quick.csv.gz.next"
     path.rename(coming)
     path.write_bytes(old)
     assert store.load("made", "quick").table.seed.tolist() == [9, 9]
     path.unlink()
     assert store.load("made", "quick").table.seed.tolist() == [9, 9]  # the very first run of a name
-    assert files(results) == [".made-quick.csv.next", "made-quick.json"]
+    assert files(results) == [".made-quick.csv.gz.next", "made-quick.json"]
     with store.writing("made", "quick"):
         pass
-    assert files(results) == ["made-quick.csv", "made-quick.json"]
+    assert files(results) == ["made-quick.csv.gz", "made-quick.json"]
     assert store.load("made", "quick").path == path
 
 
 def test_what_a_killed_writer_left_half_done_is_removed_by_the_next(results):
     save()
-    for name in (".made-quick.csv.next", ".made-quick.csv.next.x1.part", ".made-quick.json.x2.part"):
+    for name in (".made-quick.csv.gz.next", ".made-quick.csv.gz.next.x1.part", ".made-quick.json.x2.part"):
         (results / name).write_text("seed\n")
-    (results / ".made-full.csv.x3.part").write_text("")  # another run's, whose writer may be at work
+    (results / ".made-full.csv.gz.x3.part").write_text("")  # another run's, whose writer may be at work
     with store.writing("made", "quick"):
         pass
-    assert files(results) == [".made-full.csv.x3.part", "made-quick.csv", "made-quick.json"]
+    assert files(results) == [".made-full.csv.gz.x3.part", "made-quick.csv.gz", "made-quick.json"]
     assert store.load("made", "quick").table.seed.tolist() == [0, 1]
 
 
@@ -156,7 +170,7 @@ def test_one_writer_at_a_time(results):
         with pytest.raises(store.StoreError, match="made-full: another process"):
             pool.submit(save, preset="full").result()
     write()
-    assert not (results / "made-full.csv").exists()
+    assert not (results / "made-full.csv.gz").exists()
 
 
 def test_stored_lists_each_run_once(results):
@@ -190,15 +204,15 @@ def cell(calls):
 def test_stored_goes_past_a_damaged_run_and_names_it_at_the_end(results):
     for name in ("broken", "lost", "made"):
         save(name=name)
-    (results / "broken-quick.csv").write_text("seed\n")
-    (results / "lost-quick.csv").unlink()
+    (results / "broken-quick.csv.gz").write_bytes(gzip.compress(b"seed\n"))
+    (results / "lost-quick.csv.gz").unlink()
     found = []
     with pytest.raises(store.StoreError) as raised:
         found.extend(run.name for run in store.stored())
     assert "made" in found
     broken, lost = str(raised.value).splitlines()
-    assert "broken-quick.csv: SHA-256 is" in broken
-    assert "lost-quick.csv: the table or its manifest cannot be read" in lost
+    assert "broken-quick.csv.gz: SHA-256 is" in broken
+    assert "lost-quick.csv.gz: the table or its manifest cannot be read" in lost
     assert {("broken", "quick"), ("lost", "quick"), ("made", "quick")} <= set(store.names())
 
 
@@ -279,5 +293,5 @@ def test_threads_that_write_the_same_run_do_not_meet_in_a_temporary_file(results
 
 
 def test_manifests_are_plain_json(results):
-    path = save().path
-    assert json.loads(path.with_suffix(".json").read_text())["name"] == "made"
+    save()
+    assert json.loads((results / "made-quick.json").read_text())["name"] == "made"

@@ -3,6 +3,7 @@
 All happens in processes of its own kind: a fork server imports lrlib once, and what it forks has no threads yet.
 """
 
+import gzip
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -119,7 +120,7 @@ def undisturbed(start, folder: Path) -> bytes:
     _, connection = start(run_probe, folder, folder / "log", None)
     assert [heard(connection), heard(connection)] == ["started", "stored"]
     assert (folder / "log").read_text().splitlines() == [str(seed) for seed in range(CELLS)]
-    return (folder / "probe-quick.csv").read_bytes()
+    return (folder / "probe-quick.csv.gz").read_bytes()
 
 
 def save(seed: int) -> store.StoredRun:
@@ -153,8 +154,8 @@ def test_a_run_killed_at_random_moments_ends_in_the_same_table(seed, start, resu
     assert CELLS <= len(log.read_text().splitlines()) <= CELLS + kills  # a kill loses one cell at most
     _, connection = start(run_probe, results, log, None)  # once more, and to the end
     assert [heard(connection), heard(connection)] == ["started", "stored"]
-    assert (results / "probe-quick.csv").read_bytes() == expected
-    assert files(results) == [".probe-quick.lock", "probe-quick.csv", "probe-quick.json"]
+    assert (results / "probe-quick.csv.gz").read_bytes() == expected
+    assert files(results) == [".probe-quick.lock", "probe-quick.csv.gz", "probe-quick.json"]
 
 
 def kill_saves_at_every_line(results: Path, begin, connection) -> None:
@@ -200,9 +201,9 @@ def stored_before(_: Path) -> None:
 def waiting_before(results: Path) -> None:
     """What a kill between the last two steps of ``save(1)`` leaves: its table is not yet in its place."""
     save(1)
-    path = results / "probe-quick.csv"
-    path.rename(results / ".probe-quick.csv.next")
-    path.write_text("seed\n0\n")
+    path = results / "probe-quick.csv.gz"
+    path.rename(results / ".probe-quick.csv.gz.next")
+    path.write_bytes(gzip.compress(b"seed\n0\n"))
 
 
 @pytest.mark.parametrize("begin", [stored_before, waiting_before])
@@ -211,7 +212,7 @@ def test_a_save_killed_at_any_line_leaves_the_old_run_or_the_new(begin, start, r
     found = []
     while (message := heard(connection)) is not None:
         found.append(message[0])
-        assert message[1:] == ([3], [".probe-quick.lock", "probe-quick.csv", "probe-quick.json"])
+        assert message[1:] == ([3], [".probe-quick.lock", "probe-quick.csv.gz", "probe-quick.json"])
     commit = found.index([2])
     assert found == [[1]] * commit + [[2]] * (len(found) - commit)
     assert min(commit, len(found) - commit) > 3  # there were lines before and after the new one counts
@@ -232,5 +233,5 @@ def test_of_several_at_once_one_runs_and_the_others_are_told(start, results, tmp
     assert all("probe-quick: another process runs this and writes to" in message for message in said)
     gate.touch()
     assert heard(waiting[0]) == "stored"
-    assert (results / "probe-quick.csv").read_bytes() == expected
+    assert (results / "probe-quick.csv.gz").read_bytes() == expected
     assert (tmp_path / "log").read_text().splitlines() == [str(seed) for seed in range(CELLS)]
