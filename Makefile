@@ -66,7 +66,7 @@ notebooks: $(INSTALLED)
 	@$(RUN_CHAPTERS) $(PY) book/build.py notebooks $(NB)
 
 full: $(INSTALLED)
-	for name in mnist depth batch_size; do $(PY) -m lrlib run $$name --preset full || exit 1; done
+	for name in teacher mnist drivers depth batch_size; do $(PY) -m lrlib run $$name --preset full || exit 1; done
 
 clean:
 	rm -rf _build .pytest_cache .ruff_cache lrlib.egg-info

@@ -1,14 +1,15 @@
-"""Experiments: one module each, a frozen config with presets, and ``run(config)`` that gives a tidy table."""
+"""Experiments: one module each, with a frozen config a preset and the independent cells that make its tidy table."""
 
 from dataclasses import asdict
 from types import ModuleType
 
 from lrlib import _checks, provenance, store
-from lrlib.experiments import batch_size, depth, drivers, mnist, teacher
+from lrlib.experiments import batch_size, depth, drivers, fashion_mnist, mnist, teacher
 
 _MODULES: dict[str, ModuleType] = {
     "teacher": teacher,
     "mnist": mnist,
+    "fashion_mnist": fashion_mnist,
     "drivers": drivers,
     "depth": depth,
     "batch_size": batch_size,

@@ -24,6 +24,7 @@ from lrlib.rank import covariance_root
 from lrlib.train import fit_many, log_steps
 
 TEST = 2_000  # inputs held out
+TRAIN_SAMPLE = 2_000  # training inputs, the first, that training losses are read at
 FIRST = 10  # the first checkpoint after 0, or the last if training is shorter
 AT_ONCE = 20  # networks in one stack: more are not faster on one core
 
@@ -190,7 +191,7 @@ def _probe(config: Config, made: Task, where: torch.device) -> readings.Probe:
     return readings.Probe(
         inputs=test[0][: config.probes],
         input_factor=covariance_root(made.train[0]),
-        train=train,
+        train=(train[0][:TRAIN_SAMPLE], train[1][:TRAIN_SAMPLE]),
         test=test,
         thresholds={
             "absolute": config.absolute, "relative": config.relative, "data-scaled": config.scaled

@@ -39,6 +39,7 @@ CONFIGS = {
     "quick": Config(
         seeds=(0, 1),
         variants=tuple(Variant("teacher rank", str(r), replace(LONG, teacher_rank=r)) for r in (1, 3, 5)),
+        probes=32,
         lists=6,
     ),
     "full": Config(
@@ -47,6 +48,8 @@ CONFIGS = {
         absolute=(0.01, 0.03, 0.1, 0.3),
         relative=(0.01, 0.03, 0.1, 0.3),
         scaled=(0.1,),
+        probes=32,  # fewer probes and checkpoints than `drivers`: readings take a quarter of the time
+        checkpoints=16,
         lists=8,
     ),
 }
