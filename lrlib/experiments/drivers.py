@@ -77,5 +77,5 @@ CONFIGS = {
             _variant("learning rate", "0.3", lr=0.3),
         ),
     ),
-    "full": Config(seeds=(0, 1, 2, 3, 4), variants=VARIANTS, checkpoints=20),
+    "full": Config(seeds=(0, 1, 2, 3, 4), variants=VARIANTS, checkpoints=20, lists=6),
 }
