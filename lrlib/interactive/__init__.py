@@ -3,9 +3,20 @@
 They run live as anywidgets (Jupyter, Colab, VS Code) and, without a kernel, in the pages of the built book.
 """
 
+from lrlib.interactive.clock_collapse import ClockCollapse, HalfTimeSpread
 from lrlib.interactive.rank_explorer import RankExplorer
 from lrlib.interactive.region_map import RegionMap
 from lrlib.interactive.regions import Region, linear_regions
 from lrlib.interactive.singular_value_race import SingularValueRace
+from lrlib.interactive.training_explorer import TrainingExplorer
 
-__all__ = ["RankExplorer", "Region", "RegionMap", "SingularValueRace", "linear_regions"]
+__all__ = [
+    "ClockCollapse",
+    "HalfTimeSpread",
+    "RankExplorer",
+    "Region",
+    "RegionMap",
+    "SingularValueRace",
+    "TrainingExplorer",
+    "linear_regions",
+]

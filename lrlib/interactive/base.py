@@ -3,7 +3,8 @@
 How to write a figure: subclass :class:`Figure`, name its JavaScript file in ``javascript``, declare what the
 picture needs as traits tagged ``sync=True`` (arrays as :func:`packed` bytes), and write ``alt_text`` and
 ``draw_still``. The file defines ``async function render({ model, el })``, which may use the parts in
-``kit.js``, ends in ``export default { render }`` and returns a function that removes its listeners.
+``kit.js``, ends in ``export default { render }`` and returns a function that removes its listeners. Style of its own
+goes into a ``.css`` file of the same name. One with much data is ``lazy`` and says ``page_heights``.
 """
 
 import base64
@@ -26,12 +27,11 @@ from lrlib import _checks, runtime
 
 HERE = Path(__file__).parent
 STILL_DPI = 160
-STILL_COLOURS = 64  # a palette is enough for lines and letters, and makes the PNG three times smaller
 LABEL = re.compile(r"[a-z][a-z0-9-]*")
 
 PAGE = """\
-<div class="lr-mount" data-lr-mount="{label}">
-<img hidden class="lr-still" alt="{alt}" src="data:image/png;base64,{still}">
+<div class="lr-mount" data-lr-mount="{label}"{lazy}>
+{waiting}<img hidden class="lr-still" alt="{alt}" src="data:image/png;base64,{still}">
 <noscript><style>.lr-still[hidden] {{ display: block !important; max-width: 100% }}</style></noscript>
 <script type="application/json">{state}</script>
 </div>
@@ -42,6 +42,18 @@ PAGE = """\
 {code}
 start("{label}", render);
 </script>
+"""
+# What stands where a lazy figure will be: as high, to be found by its words, and to be reached by the Tab key.
+WAITING = """\
+<div class="lr-waiting" tabindex="0" style="--lr-wide: {wide}px; --lr-narrow: {narrow}px">{title}</div>
+<style>
+.lr-mount[data-lr-lazy] {{ container-type: inline-size }}
+.lr-mount[data-lr-lazy] .lr-still {{ max-width: 100% }}
+.lr-waiting {{ height: var(--lr-wide); margin: 0.5rem 0 1.5rem; font-size: 16px; font-weight: 600 }}
+.lr-waiting[hidden] {{ display: none }}
+@container (max-width: 600px) {{ .lr-waiting {{ height: var(--lr-narrow) }} }}
+</style>
+<noscript><style>.lr-waiting {{ display: none }}</style></noscript>
 """
 
 
@@ -87,7 +99,9 @@ class Figure(anywidget.AnyWidget):
     """
 
     javascript: ClassVar[Path]
+    still_colours: ClassVar[int] = 64  # a palette is enough for lines and letters: a third of the PNG's size
     more_javascript: ClassVar[tuple[Path, ...]] = ()  # files that go between kit.js and ``javascript``
+    lazy: ClassVar[bool] = False  # in a page, decode and draw it only when it comes near the window
     label = traitlets.Unicode().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
     alt = traitlets.Unicode().tag(sync=True)
@@ -97,7 +111,9 @@ class Figure(anywidget.AnyWidget):
         if "javascript" in cls.__dict__:
             files = (HERE / "kit.js", *cls.more_javascript, cls.javascript)
             cls._esm = "".join(file.read_text("utf-8") for file in files)
-            cls._css = (HERE / "figure.css").read_text("utf-8")
+            own = cls.javascript.with_suffix(".css")  # a figure may have one, beside what all share
+            sheets = (HERE / "figure.css", *([own] if own.exists() else []))
+            cls._css = "".join(sheet.read_text("utf-8") for sheet in sheets)
         super().__init_subclass__(**kwargs)
 
     def __init__(self, *, label: str, title: str, **traits: Any) -> None:
@@ -122,6 +138,10 @@ class Figure(anywidget.AnyWidget):
         """Draw the figure as it is set now on an empty matplotlib ``Figure``."""
         raise NotImplementedError(f"{type(self).__name__} must define draw_still")
 
+    def page_heights(self) -> tuple[int, int]:
+        """Return the heights in pixels that a page keeps for a lazy figure: about 700 pixels wide, and on a phone."""
+        raise NotImplementedError(f"{type(self).__name__} is lazy and must define page_heights")
+
     def open(self) -> None:
         """Open the comm of a live figure. There is nobody at the other end of a page's or a still's."""
         if self._output == "live":
@@ -135,7 +155,7 @@ class Figure(anywidget.AnyWidget):
             drawn = io.BytesIO()
             canvas.savefig(drawn, format="png", dpi=STILL_DPI)
         small = io.BytesIO()
-        Image.open(drawn).convert("RGB").quantize(STILL_COLOURS, dither=Image.Dither.NONE).save(
+        Image.open(drawn).convert("RGB").quantize(self.still_colours, dither=Image.Dither.NONE).save(
             small, format="PNG", optimize=True
         )
         return small.getvalue()
@@ -149,14 +169,19 @@ class Figure(anywidget.AnyWidget):
 
     def page(self) -> str:
         """Return the figure as HTML that needs no kernel, no widget manager and no other host."""
-        code = str(self._esm) + (HERE / "page.js").read_text("utf-8")
+        hosts = ("lazy.js", "page.js") if self.lazy else ("page.js",)
+        code = str(self._esm) + "".join((HERE / name).read_text("utf-8") for name in hosts)
         css = str(self._css)
         if "</" in css or re.search(r"</script|<!--", code, re.IGNORECASE):
             raise ValueError(
                 f"{self.javascript}: </script, </style or <!-- in it would end the page's own tag"
             )
+        wide, narrow = self.page_heights() if self.lazy else (0, 0)
+        waiting = WAITING.format(title=html.escape(self.title), wide=wide, narrow=narrow)
         return PAGE.format(
             label=self.label,
+            lazy=" data-lr-lazy" if self.lazy else "",
+            waiting=waiting if self.lazy else "",
             alt=html.escape(self.alt),
             still=base64.b64encode(self.still()).decode(),
             state=script_json(self.page_state()),

@@ -44,15 +44,21 @@ class PageModel {
 async function start(label, render) {
   const mount = document.querySelector(`[data-lr-mount="${label}"]:not([data-started])`);
   mount.dataset.started = "true";
+  const lazy = "lrLazy" in mount.dataset;
+  const drawn = new AbortController();
+  if (lazy) await near(mount, drawn.signal); // lazy.js, which comes with lazy figures only
   const el = document.createElement("div");
   mount.append(el);
   try {
     const model = new PageModel(JSON.parse(mount.querySelector('script[type="application/json"]').textContent));
     mount.lrModel = model;
     mount.lrCleanup = await render({ model, el });
+    if (lazy) arrive(mount);
   } catch (error) {
     el.remove();
+    mount.querySelector(".lr-waiting")?.remove();
     mount.querySelector(".lr-still").hidden = false;
     console.error(error);
   }
+  drawn.abort();
 }
