@@ -20,7 +20,7 @@ Of every layer, a list, at some checkpoints only, as text in ``values``:
 
 - ``jacobian_spectrum``: ``i:sigma``, medians over the probes of the i-th singular value of J_l, at :func:`places`;
 - ``weight_spectrum``: the same of W_l;
-- ``input_sensitivity``: sqrt(mean over the cell and E_x of |dp_l/dx_i|^2), one number a cell of input coordinates.
+- ``input_sensitivity``: ``sqrt(E_x |dp_l/dx_i|^2)``, squares averaged over the cell, one number a cell of input coordinates.
 """
 
 from collections.abc import Callable, Sequence
