@@ -35,6 +35,8 @@ _WHEEL = _PACKAGE / "_results"
 
 # What every manifest says; "code" came later, and a run without it is read as well.
 _MANIFEST = ("config", "seeds", "rows", "sha256", "wall_time_s", "finished", "device", "commit")
+# Columns that are text even where it looks like numbers: "0" is not to come back as 0.0.
+_TEXT = {"factor": str, "level": str, "values": str}
 # A writer replaces manifest and table one after the other. A reader who looks in between looks again.
 _LOOKS = 5
 
@@ -198,7 +200,7 @@ def run_cells(
             note = {"seconds": took, "sha256": hashlib.sha256(text).hexdigest()}
             _write(sidecar, json.dumps(note).encode())
             _write(path, text)  # last: its presence says that the cell is complete
-        tables.append(pd.read_csv(path))
+        tables.append(pd.read_csv(path, dtype=_TEXT))
         seconds += took
     if not tables:
         raise ValueError("cells: there are none; must be at least one")
@@ -260,7 +262,9 @@ def _read_once(place: Path, name: str, preset: str) -> StoredRun:
             with suppress(OSError, EOFError, zlib.error) if table == coming else nullcontext():
                 text = gzip.decompress(table.read_bytes())
                 if (found := _sha256(text)) == expected:
-                    return StoredRun(name, preset, pd.read_csv(io.BytesIO(text)), manifest, table)
+                    return StoredRun(
+                        name, preset, pd.read_csv(io.BytesIO(text), dtype=_TEXT), manifest, table
+                    )
     except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as problem:
         raise StoreError(
             f"{path}: the table or its manifest cannot be read ({problem!r}); {remedy}"

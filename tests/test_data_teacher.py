@@ -43,6 +43,30 @@ def test_inputs_are_standard_normal():
     assert found.pvalue > 1e-6  # a false alarm once in a million
 
 
+DEVIATIONS = [0.0, 1, 0.01, 7.5]
+
+
+def test_inputs_have_the_stated_deviations_and_stay_independent():
+    x = gaussian_teacher(N, inputs=4, rank=2, deviations=DEVIATIONS, generator=generator(5)).x.double()
+    assert (x[:, 0] == 0).all()
+    s = torch.tensor(DEVIATIONS[1:]).double()
+    found = x[:, 1:].T @ x[:, 1:] / N
+    stderr = s.outer(s) / math.sqrt(N) * (1 + (math.sqrt(2) - 1) * torch.eye(3))  # of a product, of a square
+    assert deviation(found, torch.diag(s**2), stderr) < SIGMAS
+
+
+def test_deviations_stretch_the_inputs_before_the_teacher_sees_them_and_change_nothing_else():
+    round_, stretched = (
+        gaussian_teacher(50, inputs=4, rank=2, noise=0.0, deviations=d, generator=generator(6))
+        for d in (None, DEVIATIONS)
+    )
+    assert torch.equal(stretched.x, round_.x * torch.tensor(DEVIATIONS))
+    assert torch.equal(stretched.weight, round_.weight)
+    torch.testing.assert_close(stretched.y, stretched.x @ stretched.weight.T, rtol=0, atol=0)
+    ones = gaussian_teacher(50, inputs=4, rank=2, noise=0.0, deviations=[1] * 4, generator=generator(6))
+    assert torch.equal(ones.y, round_.y)
+
+
 @pytest.mark.parametrize("noise", [0.1, 3.0])
 def test_targets_are_the_teacher_s_answers_with_noise_of_the_stated_size(noise):
     made = gaussian_teacher(N, noise=noise, generator=generator(2))
@@ -90,6 +114,18 @@ def test_the_generator_decides_and_the_global_one_is_untouched():
         ({"rank": 11}, ValueError, "rank=11: must be between 1 and 10"),
         ({"noise": -0.1}, ValueError, "noise=-0.1: must be finite and at least 0"),
         ({"noise": math.nan}, ValueError, "noise=nan: must be finite"),
+        (
+            {"deviations": [1.0] * 3},
+            ValueError,
+            "deviations: there are 3; must be one for each of the 30 inputs",
+        ),
+        (
+            {"deviations": [1.0] * 29 + [-1.0]},
+            ValueError,
+            r"deviations\[29\]=-1.0: must be finite and at least 0",
+        ),
+        ({"deviations": [math.inf] * 30}, ValueError, r"deviations\[0\]=inf: must be finite"),
+        ({"deviations": ["1"] * 30}, TypeError, r"deviations\[0\]='1': must be a number, not str"),
         ({"generator": 0}, TypeError, r"generator=0: must be a torch\.Generator on the CPU"),
     ],
 )

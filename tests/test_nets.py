@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lrlib.nets import ACTIVATIONS, INITIALISATIONS, MLP
+from lrlib.nets import ACTIVATIONS, INITIALISATIONS, MLP, MLPStack
 from lrlib.runtime import generator
 
 TORCH_MODULES = {
@@ -122,3 +122,74 @@ def test_a_layer_that_was_replaced_is_named():
 def test_wrong_input_width_is_named():
     with pytest.raises(ValueError, match=r"x: one input has shape \(5,\); this network takes \(4,\)"):
         MLP([4, 2], generator=generator(0))(torch.zeros(2, 5))
+
+
+def several(count: int = 3, **options) -> list[MLP]:
+    return [MLP([5, 7, 6, 3], generator=generator(seed), **options) for seed in range(count)]
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_stack_gives_what_each_of_its_networks_gives(activation, bias):
+    nets = several(activation=activation, bias=bias)
+    x = torch.randn(3, 11, 5, generator=generator(9))
+    outputs = MLPStack(nets)(x)
+    assert outputs.shape == (3, 11, 3)
+    for m, net in enumerate(nets):
+        torch.testing.assert_close(outputs[m], net(x[m]))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_network_comes_back_from_a_stack_as_it_went_in(bias, dtype):
+    nets = [net.to(dtype) for net in several(activation="gelu", bias=bias)]
+    stack = MLPStack(nets)
+    assert (len(stack), stack.widths, stack.layers) == (3, (5, 7, 6, 3), ("L1", "L2", "L3"))
+    for found, net in zip(stack, nets, strict=True):  # indices end with IndexError, so it can be looped over
+        assert (found.widths, found.activation, found.layers) == (net.widths, "gelu", net.layers)
+        given, own = dict(net.named_parameters()), dict(found.named_parameters())
+        assert own.keys() == given.keys()  # no bias where there was none
+        assert all(torch.equal(own[name], given[name]) and own[name].dtype == dtype for name in own)
+
+
+def test_every_parameter_of_a_stack_has_a_row_for_each_network():
+    shapes = {name: tuple(p.shape) for name, p in MLPStack(several()).named_parameters()}
+    assert shapes == {
+        "weights.0": (3, 5, 7), "weights.1": (3, 7, 6), "weights.2": (3, 6, 3),
+        "biases.0": (3, 1, 7), "biases.1": (3, 1, 6), "biases.2": (3, 1, 3),
+    }  # fmt: skip
+
+
+def test_a_stack_shares_no_weights_and_draws_no_numbers():
+    nets, before = several(), torch.get_rng_state()
+    stack = MLPStack(nets)
+    taken = stack[1]
+    with torch.no_grad():
+        for p in stack.parameters():
+            p.zero_()
+    for net in (nets[1], taken):
+        assert torch.equal(net.L2.weight, several()[1].L2.weight)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize(
+    ("nets", "message"),
+    [
+        ([], r"nets: 0 shapes \(widths, activation, bias\): \[\]; must be one"),
+        ([*several(1), *several(1, bias=False)], r"nets: 2 shapes .*False.*True.*; must be one"),
+        ([*several(1), *several(1, activation="tanh")], "nets: 2 shapes .*'relu'.*'tanh'.*; must be one"),
+        (
+            [*several(1), MLP([5, 3], generator=generator(0))],
+            r"nets: 2 shapes .*\(5, 3\).*\(5, 7, 6, 3\).*; must be one",
+        ),
+    ],
+)
+def test_networks_that_cannot_be_stacked_are_named(nets, message):
+    with pytest.raises(ValueError, match=message):
+        MLPStack(nets)
+
+
+@pytest.mark.parametrize("m", [3, -1])
+def test_a_network_that_is_not_in_the_stack_is_named(m):
+    with pytest.raises(IndexError, match=f"m={m}: must be 0 to 2"):
+        MLPStack(several())[m]

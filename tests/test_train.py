@@ -36,6 +36,25 @@ def test_weights_follow_the_update_rule_written_out_in_numpy(momentum, weight_de
     np.testing.assert_allclose(history.loss, losses, rtol=1e-12)
 
 
+@pytest.mark.parametrize("decoupled", [False, True])
+@pytest.mark.parametrize("weight_decay", [0.0, 0.3])
+def test_weights_follow_adam_written_out_in_numpy(weight_decay, decoupled):
+    """Kingma & Ba 2015, algorithm 1; Loshchilov & Hutter 2019, algorithm 2, where the decay is decoupled."""
+    net, x, y = problem()
+    w, lr, first, second = net.L1.weight.detach().numpy().copy(), 0.05, 0.0, 0.0
+    settings = {"optimiser": "adam", "weight_decay": weight_decay, "decoupled": decoupled}
+    train(net, x, y, steps=20, lr=lr, batch_size=N, loss="mse", generator=generator(1), **settings)
+    xs, ys = x.numpy(), y.numpy()
+    for t in range(1, 21):
+        residual = xs @ w.T - ys
+        gradient = 2 / residual.size * residual.T @ xs + (0 if decoupled else weight_decay * w)
+        first, second = 0.9 * first + 0.1 * gradient, 0.999 * second + 0.001 * gradient**2
+        step = first / (1 - 0.9**t) / (np.sqrt(second / (1 - 0.999**t)) + 1e-8)
+        w = (1 - lr * weight_decay * decoupled) * w - lr * step
+    # 20 updates of float64, some of which divide by a small root: 1e-9 leaves them room and epsilon none
+    np.testing.assert_allclose(net.L1.weight.detach().numpy(), w, rtol=1e-9)
+
+
 def test_a_direction_that_the_loss_does_not_need_decays_as_the_clock_says():
     net, x, y = problem()
     x = x.clone()
@@ -67,6 +86,18 @@ def test_readings_are_taken_at_the_checkpoints_before_the_update():
     assert torch.equal(history.readings[0], first)
     assert not torch.equal(history.readings[1], first)
     assert torch.equal(history.readings[2], net.L1.weight)
+
+
+def test_the_bar_shows_the_newest_reading(monkeypatch, capsys):
+    monkeypatch.setenv("LRLIB_OUTPUT", "live")
+    net, x, y = problem()
+    train(
+        net, x, y, steps=7, lr=0.1, batch_size=5, loss="mse", generator=generator(1), label="linear",
+        measure=lambda _: 4.25, checkpoints=(0, 3), show=lambda reading: f"rank {reading}",
+    )  # fmt: skip
+    words = capsys.readouterr().err
+    assert "linear:" in words
+    assert "rank 4.25" in words
 
 
 def test_every_epoch_shows_every_input_once():
@@ -117,6 +148,31 @@ def test_log_steps_start_at_zero_end_at_last_and_increase(last, count):
     assert len(steps) <= count + 1
 
 
+def test_log_steps_may_begin_later_and_are_evenly_spaced_on_a_log_axis():
+    steps = log_steps(10_000, 24, first=10)
+    assert steps[:2] == (0, 10)
+    assert len(steps) == 25  # none coincide here
+    ratios = np.diff(np.log(steps[1:]))
+    # a step is rounded by at most 1/2, so its logarithm by 1/20 at 10; a ratio has two of them
+    np.testing.assert_allclose(ratios, np.log(1_000) / 23, atol=1 / 10)
+    assert log_steps(7, first=7) == (0, 7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "error", "message"),
+    [
+        ((0,), {}, ValueError, "last=0: must be at least 1"),
+        ((10, 1), {}, ValueError, "count=1: must be at least 2"),
+        ((10, 2.0), {}, TypeError, "count=2.0: must be an integer, not float"),
+        ((10,), {"first": 11}, ValueError, "first=11: must be between 1 and 10"),
+        ((10,), {"first": 0}, ValueError, "first=0: must be between 1 and 10"),
+    ],
+)
+def test_log_steps_that_cannot_be_are_named(arguments, options, error, message):
+    with pytest.raises(error, match=message):
+        log_steps(*arguments, **options)
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
@@ -126,6 +182,14 @@ def test_log_steps_start_at_zero_end_at_last_and_increase(last, count):
         ({"lr": float("inf")}, ValueError, "lr=inf: must be finite"),
         ({"batch_size": N + 1}, ValueError, f"batch_size={N + 1}: must be between 1 and {N}"),
         ({"loss": "hinge"}, ValueError, "loss='hinge': must be one of 'cross_entropy', 'mse'"),
+        ({"optimiser": "lion"}, ValueError, "optimiser='lion': must be one of 'sgd', 'adam'"),
+        (
+            {"optimiser": "adam", "momentum": 0.9},
+            ValueError,
+            "momentum=0.9: must be 0 with optimiser='adam'",
+        ),
+        ({"checkpoints": ()}, ValueError, r"checkpoints=\[\]: must increase"),
+        ({"checkpoints": (-1, 3)}, ValueError, r"checkpoints\[0\]=-1: must be at least 0"),
         ({"momentum": 1.0}, ValueError, "momentum=1.0: must be below 1"),
         ({"weight_decay": -0.1}, ValueError, "weight_decay=-0.1: must be finite and at least 0"),
         ({"checkpoints": (0, 5, 3)}, ValueError, r"checkpoints=\[0, 5, 3\]: must increase"),

@@ -1,0 +1,176 @@
+"""A slice of every stored full run, computed again: some of its networks, from one seed, in their first steps.
+
+Runs that keep only their networks' ends (``depth``) are made again to the end, for the network that is cheapest.
+"""
+
+import json
+from dataclasses import asdict, replace
+from itertools import product
+from unittest import mock
+
+import pandas as pd
+import pytest
+
+from lrlib import data, experiments
+from lrlib.experiments import batch_size, depth, drivers, fashion_mnist, mnist, students, teacher
+from lrlib.store import StoreError
+
+MODULES = {
+    "teacher": teacher, "mnist": mnist, "fashion_mnist": fashion_mnist, "drivers": drivers, "depth": depth,
+    "batch_size": batch_size,
+}  # fmt: skip
+STEPS = 30  # of training that are made again
+# Relative to a reading: tables keep 6 digits; float32 training in a stack of another size, or with another torch or
+# processor, sums in another order. That rounds by 2^-24 at every sum, and 30 steps do not make it a thousandth.
+FLOAT32 = 1e-3
+# Counts jump: so many probes may hold a singular value, or unit, within that rounding of its threshold.
+TIES = 2
+COUNTED = ("absolute", "relative", "data-scaled", "active")
+IMAGES = 20  # of 10,000 or more, whose two largest outputs may be within rounding
+KEYS = ["step", "layer", "reading", "eps"]
+
+
+def stored(name):
+    """The stored run; one of Fashion-MNIST is made where its files can be had, and skipped until then."""
+    try:
+        return experiments.load(name, "full")
+    except StoreError as problem:
+        if name == "fashion_mnist":
+            pytest.skip(f"no full run of Fashion-MNIST is stored: {problem}")
+        raise
+
+
+def need_files(dataset):
+    missing = [status.file for status in data.status(dataset) if status.problem is not None]
+    if missing:
+        pytest.skip(
+            f"{dataset} is not here: {', '.join(missing)}; set LRLIB_DATA to a folder that holds {dataset}/"
+        )
+
+
+def shortened(module, loop):
+    """Cut the training of a module's cells after :data:`STEPS`; checkpoints until then stay those of the full run."""
+    train = getattr(module, loop)
+
+    def short(*data, **course):
+        early = tuple(step for step in course["checkpoints"] if step <= STEPS)
+        assert len(early) >= 4
+        return train(*data, **course | {"steps": STEPS, "checkpoints": early, "progress": False})
+
+    return mock.patch.object(module, loop, short)
+
+
+def tolerance(reading, probes):
+    if reading in COUNTED:
+        return TIES / probes
+    return IMAGES / 10_000 if reading.endswith("accuracy") else 0.0
+
+
+def assert_agree(found, kept, probes):
+    """Two tables of one network hold the same readings: the same keys, and values but for rounding."""
+    found, kept = (table.fillna({"eps": 0.0}).set_index(KEYS).sort_index() for table in (found, kept))
+    assert list(found.index) == list(kept.index)
+    for key, ours, theirs in zip(found.index, found["mean"], kept["mean"], strict=True):
+        allowed = tolerance(key[2], probes)
+        assert theirs == pytest.approx(ours, rel=FLOAT32, abs=allowed, nan_ok=True), key
+    if "values" in found:
+        for key, ours, theirs in zip(found.index, found["values"], kept["values"], strict=True):
+            assert_lists_agree(key, ours, theirs)
+
+
+def assert_lists_agree(key, ours, theirs):
+    """Lists have three digits; what is small beside the largest of a list is rounding of that."""
+    assert pd.isna(ours) == pd.isna(theirs), key
+    if pd.isna(ours):
+        return
+    (places, values), (other_places, others) = (split(text) for text in (ours, theirs))
+    assert places == other_places, key
+    assert others == pytest.approx(values, rel=1e-2, abs=FLOAT32 * max(values)), key
+
+
+def split(text):
+    """The places and the numbers of a list."""
+    parts = [item.rpartition(":") for item in str(text).split()]
+    return [place for place, _, _ in parts], [float(value) for _, _, value in parts]
+
+
+def described(config):
+    """A configuration as JSON gives it back."""
+    return json.loads(json.dumps(asdict(config)))
+
+
+@pytest.mark.parametrize("name", experiments.NAMES)
+def test_the_stored_full_run_is_the_one_the_book_describes(name):
+    run, config = stored(name), MODULES[name].CONFIGS["full"]
+    assert run.manifest["config"] == described(config)
+    assert len(set(config.seeds)) >= 5
+    if hasattr(config, "variants"):
+        columns = ["factor", "level", "seed"]
+        planned = {
+            (v.factor, v.level, seed): v.student.steps for v, seed in product(config.variants, config.seeds)
+        }
+    else:
+        swept = {"depth": ["depths"], "batch_size": ["batch_sizes"]}.get(name, [])
+        columns = ["seed", *[field.removesuffix("s") for field in swept], "weight_decay"]
+        levels = [getattr(config, field) for field in ("seeds", *swept, "weight_decays")]
+        planned = dict.fromkeys(product(*levels), config.steps)
+    assert set(run.table[columns].itertuples(index=False, name=None)) == set(planned)
+    if "step" in run.table:
+        assert run.table.groupby(columns).step.max().to_dict() == planned
+        assert (run.table.groupby(columns).step.min() == 0).all()
+        keys = [*columns, *KEYS]
+    else:
+        keys = [*columns, *KEYS[1:]]
+    assert not run.table.duplicated(keys).any()
+
+
+def last_levels(module):
+    """The last level of every factor."""
+    return {variant.factor: variant for variant in module.CONFIGS["full"].variants}.values()
+
+
+@pytest.mark.parametrize(
+    ("name", "variant"),
+    [
+        pytest.param(name, variant, id=f"{name}-{variant.factor}-{variant.level}")
+        for name in ("teacher", "drivers")
+        for variant in last_levels(MODULES[name])
+    ],
+)
+def test_students_begin_again_as_they_are_stored(name, variant):
+    table, config = stored(name).table, MODULES[name].CONFIGS["full"]
+    seed = config.seeds[-1]
+    with shortened(students, "fit_many"):
+        found = students._cell(config, ((variant, seed),))
+    rows = (table.factor == variant.factor) & (table.level == variant.level) & (table.seed == seed)
+    assert_agree(found, table[rows & (table.step <= STEPS)], config.probes)
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_networks_that_learn_pictures_begin_again_as_they_are_stored(name):
+    table, config = stored(name).table, MODULES[name].CONFIGS["full"]
+    need_files(config.dataset)
+    seed, decay = config.seeds[-1], config.weight_decays[-1]
+    with shortened(mnist, "fit_many"):
+        found = mnist._cell(replace(config, weight_decays=(decay,)), mnist.prepare(config), seed)
+    rows = (table.seed == seed) & (table.weight_decay == decay) & (table.step <= STEPS)
+    assert_agree(found, table[rows], config.probes)
+
+
+@pytest.mark.parametrize("size", batch_size.CONFIGS["full"].batch_sizes)
+def test_batch_sizes_begin_again_as_they_are_stored(size):
+    table, config = stored("batch_size").table, batch_size.CONFIGS["full"]
+    seed, decay = config.seeds[-1], config.weight_decays[-1]
+    with shortened(batch_size, "train"):
+        found = batch_size._cell(config, seed, size, decay)
+    rows = (table.seed == seed) & (table.batch_size == size) & (table.weight_decay == decay)
+    assert_agree(found, table[rows & (table.step <= STEPS)], config.probes)
+
+
+def test_the_shallowest_network_ends_again_as_it_is_stored():
+    """With weight decay, which makes training forget its rounding, and all of its 30,000 steps: only ends are kept."""
+    table, config = stored("depth").table, depth.CONFIGS["full"]
+    layers, decay = min(config.depths), max(config.weight_decays)
+    found = depth._cell(config, 0, layers, decay)
+    rows = (table.seed == 0) & (table.depth == layers) & (table.weight_decay == decay)
+    assert_agree(found.assign(step=0), table[rows].assign(step=0), config.probes)
