@@ -25,6 +25,7 @@ AXES = {  # as the still writes them
 # six patterns and ten colours: twelve groups differ in both from those of nearly the same colour
 DASHES = (*plots.DASHES, (9, 2.5), (5, 1.5, 1, 1.5, 1, 1.5))
 CODES = 50_000  # ranks are sent in so many steps of the highest one: uint16
+LONG_NAME = 24  # letters of a group name, above which three do not fit beside one another below the still
 LEAD = 0.5  # decades shown before the first step after 0, so that the rank at step 0 is seen
 ROOM_BEFORE_END, ROOM_BEFORE_HALF, ROOM_AFTER_HALF = 1.0, 0.3, 0.5  # decades of a curve in view, at least
 
@@ -181,7 +182,8 @@ class ClockCollapse(Figure):
             for i, group in enumerate(self.groups)
             if group in self.shown
         ]
-        canvas.legend(handles=lines, loc="outside lower center", ncols=3, frameon=False, handlelength=4)
+        columns = 2 if max(map(len, self.shown), default=0) > LONG_NAME else 3  # a longer one would be cut
+        canvas.legend(handles=lines, loc="outside lower center", ncols=columns, frameon=False, handlelength=4)
 
     def _draw_panel(self, ax: Axes, time: str) -> None:
         found = _spread(self._shown_curves(), time)
