@@ -89,16 +89,16 @@ def test_directions_are_the_teacher_s_row_space_first(rank):
 
 
 def stacks(config):
-    """The runs of every cell: pairs of a variant and a seed."""
+    """The runs of every cell: pairs of a student and a seed."""
     return [make.args[1] for _, make in students.cells(config)]
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_variant_is_trained_from_every_seed_exactly_once(name):
+def test_every_student_is_trained_from_every_seed_exactly_once(name):
     config = CONFIGS[name]
     runs = [run for stack in stacks(config) for run in stack]
-    assert len(runs) == len(config.variants) * len(config.seeds)
-    assert set(runs) == set(product(config.variants, config.seeds))
+    assert len(runs) == len(set(runs))
+    assert set(runs) == set(product({variant.student for variant in config.variants}, config.seeds))
     cells = [cell for cell, _ in students.cells(config)]
     assert len(set(cells)) == len(cells)
 
@@ -108,18 +108,19 @@ def test_a_stack_holds_at_most_20_networks_that_differ_only_in_what_each_may_hav
     shared = {field.name for field in fields(Student)} - OWN
     for stack in stacks(CONFIGS[name]):
         assert 1 <= len(stack) <= 20
-        assert len({tuple(getattr(v.student, field) for field in sorted(shared)) for v, _ in stack}) == 1
+        assert len({tuple(getattr(student, field) for field in sorted(shared)) for student, _ in stack}) == 1
 
 
 def test_variants_alike_share_a_stack_and_others_do_not():
-    alike = [Variant("decay", str(d), replace(SMALL, weight_decay=d)) for d in (0.0, 0.1)]
+    alike = [replace(SMALL, weight_decay=d) for d in (0.0, 0.1)]
     changes = {
         "task": "classification", "n": 61, "inputs": 9, "outputs": 5, "hidden": (12,), "activation": "tanh",
         "optimiser": "adam", "decoupled": True, "batch_size": 15, "steps": 21,
     }  # fmt: skip
     assert set(changes) == {field.name for field in fields(Student)} - OWN
-    others = [Variant(field, "", replace(SMALL, **{field: value})) for field, value in changes.items()]
-    found = stacks(Config(seeds=(0, 1), variants=(alike[0], *others, alike[1])))
+    others = [replace(SMALL, **{field: value}) for field, value in changes.items()]
+    variants = [Variant("", str(i), student) for i, student in enumerate([alike[0], *others, alike[1]])]
+    found = stacks(Config(seeds=(0, 1), variants=tuple(variants)))
     assert found[0] == tuple(product(alike, (0, 1)))
     assert found[1:] == [tuple(product([other], (0, 1))) for other in others]
 
@@ -200,6 +201,20 @@ def test_a_cell_is_its_networks_trained_alone(changes):
     assert len(frame.groupby(["factor", "level", "seed"])) == 8
     ends = frame[(frame.step == 20) & (frame.reading == "train_loss")]["mean"]
     assert ends.nunique() == 8  # no two networks are one
+
+
+def test_a_student_of_two_factors_is_trained_once_and_stands_under_both():
+    config = small_config()
+    again = Variant("again", "0", config.variants[0].student)
+    ((_, make),) = students.cells(replace(config, variants=(*config.variants, again)))
+    assert len(make.args[1]) == len(config.variants) * len(config.seeds)
+    columns = ["factor", "level"]
+    frame = make()
+    once, twice = (frame[frame.factor == factor].drop(columns=columns) for factor in ("base", "again"))
+    pd.testing.assert_frame_equal(once.reset_index(drop=True), twice.reset_index(drop=True))
+    assert set(frame[columns].itertuples(index=False, name=None)) == {
+        (v.factor, v.level) for v in (*config.variants, again)
+    }
 
 
 def test_lists_are_kept_at_the_stated_number_of_checkpoints_ends_included():

@@ -89,8 +89,19 @@ CASES = {
     ),
     "y no tensor": (
         {"y": [Y, [1.0]]},
+        TypeError,
+        r"y\[1\]: must be a torch.Tensor, not list",
+    ),
+    "y lists for numbers": ({"y": [[1.0], [2.0]]}, TypeError, r"y\[0\]: must be a torch.Tensor, not list"),
+    "only y is one for each, and the second is short": (
+        {"y": [Y, Y[:5]]},
         ValueError,
-        r"y: shapes are \[\(24, 3\), 'list'\]; must all be the same",
+        r"y: shapes are \[\(24, 3\), \(5, 3\)\]; must all be the same",
+    ),
+    "only y is one for each, and too short": (
+        {"y": [Y[:5], Y[:5]]},
+        ValueError,
+        r"y\[0\]: shape is \(5, 3\); must have one row for each of the 24 inputs",
     ),
     "x of integers": ({"x": X.long()}, TypeError, r"x: dtype is torch\.int64; must be torch\.float32 or"),
     "the second x is not finite": (

@@ -141,9 +141,12 @@ def test_students_begin_again_as_they_are_stored(name, variant):
     table, config = stored(name).table, MODULES[name].CONFIGS["full"]
     seed = config.seeds[-1]
     with shortened(students, "fit_many"):
-        found = students._cell(config, ((variant, seed),))
-    rows = (table.factor == variant.factor) & (table.level == variant.level) & (table.seed == seed)
-    assert_agree(found, table[rows & (table.step <= STEPS)], config.probes)
+        found = students._cell(config, ((variant.student, seed),))
+
+    def rows(of):
+        return of[(of.factor == variant.factor) & (of.level == variant.level) & (of.seed == seed)]
+
+    assert_agree(rows(found), rows(table[table.step <= STEPS]), config.probes)
 
 
 @pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])

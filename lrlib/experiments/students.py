@@ -123,36 +123,40 @@ def task(student: Student, *, seed: int) -> Task:
 
 
 def cells(config: Config) -> list[tuple[str, Callable[[], pd.DataFrame]]]:
-    """Return the experiment's independent cells for :func:`lrlib.store.run_cells`: one stack of networks each."""
+    """Return the experiment's independent cells for :func:`lrlib.store.run_cells`: one stack of networks each.
+
+    A student that several factors have among their levels is trained once, and its rows stand under each of them.
+    """
     stacks = []
-    for alike in _alike(config.variants):
+    for alike in _alike(variant.student for variant in config.variants):
         runs = list(product(alike, config.seeds))
         stacks += [tuple(runs[i : i + AT_ONCE]) for i in range(0, len(runs), AT_ONCE)]
     return [(f"stack{i:03}", partial(_cell, config, part)) for i, part in enumerate(stacks)]
 
 
-def _alike(variants: Iterable[Variant]) -> list[list[Variant]]:
-    """Return the variants in groups that can be trained as one stack."""
-    groups: dict[tuple, list[Variant]] = {}
-    for variant in variants:
-        settings = asdict(variant.student)
+def _alike(students: Iterable[Student]) -> list[list[Student]]:
+    """Return the different students, in groups that can be trained as one stack."""
+    groups: dict[tuple, list[Student]] = {}
+    for student in dict.fromkeys(students):
+        settings = asdict(student)
         for own in ("lr", "weight_decay", "momentum", "init", "noise", "teacher_rank", "spread"):
             del settings[own]
-        groups.setdefault(tuple(settings.items()), []).append(variant)
+        groups.setdefault(tuple(settings.items()), []).append(student)
     return list(groups.values())
 
 
-def _cell(config: Config, runs: tuple[tuple[Variant, int], ...]) -> pd.DataFrame:
+def _cell(config: Config, runs: tuple[tuple[Student, int], ...]) -> pd.DataFrame:
     where = runtime.device()
-    students = [variant.student for variant, _ in runs]
+    students, seeds = zip(*runs, strict=True)
     shared = students[0]  # what the networks of a stack have in common is read off the first
-    tasks = [task(student, seed=seed) for student, (_, seed) in zip(students, runs, strict=True)]
-    generators = [runtime.generator(1_000 + seed) for _, seed in runs]  # not the one that drew the data
+    tasks = [task(student, seed=seed) for student, seed in runs]
+    generators = [runtime.generator(1_000 + seed) for seed in seeds]  # not the one that drew the data
     widths = [shared.inputs, *shared.hidden, shared.outputs]
     nets = [
         MLP(widths, activation=shared.activation, init=student.init, generator=g)
         for student, g in zip(students, generators, strict=True)
     ]
+    named = [(i, v) for i, student in enumerate(students) for v in config.variants if v.student == student]
     checkpoints = log_steps(shared.steps, config.checkpoints, first=min(FIRST, shared.steps))
     histories = fit_many(
         MLPStack(nets).to(where),
@@ -171,11 +175,12 @@ def _cell(config: Config, runs: tuple[tuple[Variant, int], ...]) -> pd.DataFrame
             [_probe(config, made, where) for made in tasks], checkpoints, _with_lists(config, checkpoints)
         ),
         checkpoints=checkpoints,
-        label=f"{len(runs)} networks: {', '.join(sorted({variant.factor for variant, _ in runs}))}",
+        label=f"{len(runs)} networks: {', '.join(sorted({variant.factor for _, variant in named}))}",
         show=readings.in_words,
     )
     return readings.table(
-        histories, [{"factor": v.factor, "level": v.level, "seed": seed} for v, seed in runs]
+        [histories[i] for i, _ in named],
+        [{"factor": v.factor, "level": v.level, "seed": seeds[i]} for i, v in named],
     )
 
 

@@ -63,8 +63,9 @@ def fit_many(
     inputs, first_input = _joined("x", x, count)
     targets, first_target = _joined("y", y, count)
     n = len(inputs) if isinstance(x, Tensor) else len(inputs) // count
+    shared = isinstance(x, Tensor) and isinstance(y, Tensor)
     for i, pair in enumerate(_pairs(x, y, count)):
-        check_data(*pair, where="" if isinstance(x, Tensor) else f"[{i}]")
+        check_data(*pair, where="" if shared else f"[{i}]")
     due = check_course(steps, batch_size, n, loss, checkpoints)
     _check_stack(stack, generators)
     update = _Update(list(stack.parameters()), optimiser, rates, decoupled)
@@ -188,7 +189,10 @@ def _joined(name: str, values: Tensor | Sequence[Tensor], count: int) -> tuple[T
         raise ValueError(
             f"{name}: there are {len(values)}; must be one tensor for all models, or {count}, one for each generator"
         )
-    shapes = [tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__ for value in values]
+    for i, value in enumerate(values):
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{name}[{i}]: must be a torch.Tensor, not {type(value).__name__}")
+    shapes = [tuple(value.shape) for value in values]
     if len(set(shapes)) > 1:
         raise ValueError(f"{name}: shapes are {shapes}; must all be the same")
     starts = torch.arange(count, device=values[0].device)[:, None] * len(values[0])
