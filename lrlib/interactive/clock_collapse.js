@@ -121,10 +121,7 @@ async function render({ model, el }) {
   const life = new AbortController(); // aborting it removes every listener made below
   const { signal } = life;
   const id = freeId(model.get("label"));
-  const choose = (changes) => {
-    Object.entries(changes).forEach(([name, value]) => model.set(name, value));
-    model.save_changes();
-  };
+  const choose = setterOf(model);
   const times = timeRadios({ id, choose, signal });
   const chips = groupChips({ facts, choose, signal });
   const list = curveList({ facts, curves, choose, signal });

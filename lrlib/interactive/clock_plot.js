@@ -55,14 +55,8 @@ function timeText(t) {
   return rounded >= 1e-4 && rounded < 1e7 ? String(rounded) : t.toExponential(2).replace("-", "\u2212").replace("+", "");
 }
 
-/** Lines of `facts.dashes` are in widths of a line of 2 pixels. */
-function groupLine(facts, g, d, extra = {}) {
-  const dashes = facts.dashes[g % facts.dashes.length].map((length) => 2 * length).join(" ");
-  return make("path", { d, class: "lr-line", stroke: facts.colours[g % facts.colours.length], "stroke-dasharray": dashes || null, ...extra });
-}
-
 function swatch(facts, g) {
-  return make("svg", { width: 30, height: 10, "aria-hidden": "true" }, groupLine(facts, g, "M0 5L30 5"));
+  return make("svg", { width: 30, height: 10, "aria-hidden": "true" }, styledLine(facts, g, "M0 5L30 5"));
 }
 
 /**
@@ -107,7 +101,7 @@ function collapsePlot(svg, { facts, curves, id }) {
   const mark = (curve, r) => {
     if (curve.half === null) return null;
     const place = { cx: (Math.log10(curve.half) * at.decade).toFixed(2), cy: at.toY(curve.highest / 2).toFixed(2) };
-    return make("circle", { ...place, r, class: "lr-dot", fill: facts.colours[curve.g % facts.colours.length] });
+    return make("circle", { ...place, r, class: "lr-dot", fill: colourOf(facts, curve.g) });
   };
   const curveNode = (curve, ...more) => make("g", { class: "lr-glide", "data-group": curve.group, "data-name": curve.name }, ...more);
 
@@ -119,7 +113,7 @@ function collapsePlot(svg, { facts, curves, id }) {
     svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
     svg.style.height = `${height}px`;
     Object.entries({ x: left, y: top - 1, width: right - left + 1, height: bottom - top + 2 }).forEach((pair) => clip.setAttribute(...pair));
-    lines.replaceChildren(...curves.map((curve) => curveNode(curve, groupLine(facts, curve.g, path(points(curve, 1))), mark(curve, 3.5))));
+    lines.replaceChildren(...curves.map((curve) => curveNode(curve, styledLine(facts, curve.g, path(points(curve, 1))), mark(curve, 3.5))));
     span.replaceChildren(make("rect", { class: "lr-range lr-glide" }), make("line", { class: "lr-median lr-glide", y1: top, y2: bottom }));
     front.replaceChildren();
     inFront = null;
@@ -163,11 +157,11 @@ function collapsePlot(svg, { facts, curves, id }) {
     inFront = curve;
     if (!curve) return front.replaceChildren();
     const [low, high] = [points(curve, 2), points(curve, 3)];
-    const band = make("path", { d: `${path(high)}L${path(low.toReversed()).slice(1)}Z`, class: "lr-seeds", fill: facts.colours[curve.g % facts.colours.length] });
+    const band = make("path", { d: `${path(high)}L${path(low.toReversed()).slice(1)}Z`, class: "lr-seeds", fill: colourOf(facts, curve.g) });
     const dot = mark(curve, 6);
     const [x, y] = dot ? [dot.getAttribute("cx"), dot.getAttribute("cy")] : [0, 0];
     const drop = dot && make("line", { class: "lr-cut", x1: x, x2: x, y1: y, y2: at.bottom });
-    return front.replaceChildren(curveNode(curve, band, groupLine(facts, curve.g, path(points(curve, 1))), ...[drop, dot].filter(Boolean)));
+    return front.replaceChildren(curveNode(curve, band, styledLine(facts, curve.g, path(points(curve, 1))), ...[drop, dot].filter(Boolean)));
   };
 
   const place = (state) => {

@@ -25,6 +25,14 @@ async function unpack(model, name, Type) {
   return numbers;
 }
 
+/** What sets several traits at once, { name: value, ... }, and tells Python. */
+function setterOf(model) {
+  return (changes) => {
+    Object.entries(changes).forEach(([name, value]) => model.set(name, value));
+    model.save_changes();
+  };
+}
+
 /** An id for the figure that nothing else in the document has: its label, or label-2, label-3, ... */
 function freeId(label) {
   let id = label;
@@ -139,6 +147,17 @@ function powerOfTen(exponent) {
 /** SVG text at a point. */
 function say(x, y, text, attributes = {}) {
   return make("text", { x: x.toFixed(1), y: y.toFixed(1), ...attributes }, text);
+}
+
+/** The colour of the i-th of the things that a figure compares: layers, modes, groups of curves. */
+function colourOf(facts, i) {
+  return facts.colours[i % facts.colours.length];
+}
+
+/** A line in the style of the i-th of them; `facts.dashes` are in widths of a line of 2 pixels. */
+function styledLine(facts, i, d, extra = {}) {
+  const dashes = facts.dashes[i % facts.dashes.length].map((length) => 2 * length).join(" ");
+  return make("path", { d, class: "lr-line", stroke: colourOf(facts, i), "stroke-dasharray": dashes || null, ...extra });
 }
 
 /** Places of the steps on a logarithmic axis; a step 0 has one of its own at the left, behind a break. */

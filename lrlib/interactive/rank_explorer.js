@@ -28,13 +28,6 @@ async function readings(model) {
   };
 }
 
-/** Lines of `facts.dashes` are in widths of a line of 2 pixels. */
-function layerLine(facts, l, d, extra = {}) {
-  const dashes = facts.dashes[l % facts.dashes.length].map((length) => 2 * length).join(" ");
-  const stroke = facts.colours[l % facts.colours.length];
-  return make("path", { d, class: "lr-line", stroke, "stroke-dasharray": dashes || null, ...extra });
-}
-
 /** Where the panels of the spectra stand in a plot so many pixels wide: up to four in a row. */
 function panelPlaces(width, count) {
   const columns = Math.min(count, width < 520 ? 2 : 4);
@@ -60,10 +53,10 @@ function spectrumPanel(panel, { facts, data, state, id, toY, bottom, top }) {
   const toX = scale(1, k, x + 6, x + width - 4);
   const points = (q) => data.logs(state.relative, state.s, l, q).map((v, i) => [toX(i + 1), toY(v ?? facts.floor - 1)]);
   const [median, low, high] = [0, 1, 2].map(points);
-  const [colour, cut] = [facts.colours[l % facts.colours.length], toY(Math.log10(facts.thresholds[state.e]))];
+  const [colour, cut] = [colourOf(facts, l), toY(Math.log10(facts.thresholds[state.e]))];
   const ink = () => [
     make("path", { d: `${path(high)}L${path(low.toReversed()).slice(1)}Z`, fill: colour, opacity: 0.25 }),
-    layerLine({ ...facts, dashes: [[]] }, l, path(median)),
+    styledLine({ ...facts, dashes: [[]] }, l, path(median)),
     ...(k <= 16 ? median.map(([cx, cy]) => make("circle", { cx, cy, r: 3, fill: colour })) : []),
   ];
   const clip = (name, from, to) =>
@@ -145,8 +138,8 @@ function drawCurves(svg, { facts, data, state, width, height }) {
     say((left + right) / 2, height - 4, "training step (log scale)", { "text-anchor": "middle" }),
     make("line", { class: "lr-cut", x1: here, x2: here, y1: top - 4, y2: bottom }),
     ...means.flatMap((mean, l) => [
-      layerLine(facts, l, path(mean.map((rank, s) => [places[s], toY(rank)]))),
-      make("circle", { cx: here, cy: toY(mean[state.s]), r: 4.5, fill: facts.colours[l % facts.colours.length], class: "lr-dot" }),
+      styledLine(facts, l, path(mean.map((rank, s) => [places[s], toY(rank)]))),
+      make("circle", { cx: here, cy: toY(mean[state.s]), r: 4.5, fill: colourOf(facts, l), class: "lr-dot" }),
       make("line", { class: "lr-lead", x1: places.at(-1) + 4, y1: ends[l], x2: right + 6, y2: labels[l] }),
       say(right + 9, labels[l] + 4, names[l]),
     ]),
@@ -162,7 +155,7 @@ function countTable(facts) {
   }));
   const condition = make("span", { class: "lr-nowrap" });
   const rows = facts.layers.map((name, l) => {
-    const swatch = make("svg", { width: 26, height: 10, "aria-hidden": "true" }, layerLine(facts, l, "M0 5L26 5"));
+    const swatch = make("svg", { width: 26, height: 10, "aria-hidden": "true" }, styledLine(facts, l, "M0 5L26 5"));
     return make(
       "tr",
       {},
@@ -183,10 +176,8 @@ async function render({ model, el }) {
   const life = new AbortController(); // aborting it removes every listener made below
   const { signal } = life;
   const id = freeId(model.get("label"));
-  const choose = (name, value) => {
-    model.set(name, value);
-    model.save_changes();
-  };
+  const set = setterOf(model);
+  const choose = (name, value) => set({ [name]: value });
   const stepSlider = slider({ control: "step", caption: "Training step", move: (s) => goTo(s), signal });
   const epsSlider = slider({ control: "eps", caption: "Threshold ε", move: (e) => choose("eps", facts.thresholds[e]), signal });
   const relative = make("input", { type: "checkbox", "data-control": "relative" });

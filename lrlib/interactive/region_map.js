@@ -92,10 +92,8 @@ async function render({ model, el }) {
   const facts = model.get("facts");
   const life = new AbortController(); // aborting it removes every listener made below
   const { signal } = life;
-  const choose = (name, value) => {
-    model.set(name, value);
-    model.save_changes();
-  };
+  const set = setterOf(model);
+  const choose = (name, value) => set({ [name]: value });
   const places = (isRelative) => (isRelative ? facts.relativePlaces : facts.thresholds.length);
   let hovered = null; // the point under the pointer: shown instead of the pinned one, and Python is not told
   let timer = null;

@@ -132,12 +132,6 @@ function beyond(facts, { modes }) {
     .join(" ");
 }
 
-/** Lines of `facts.dashes` are in widths of a line of 2 pixels. */
-function modeLine(facts, i, d) {
-  const dashes = facts.dashes[i % facts.dashes.length].map((length) => 2 * length).join(" ");
-  return make("path", { d, class: "lr-line", stroke: facts.colours[i % facts.colours.length], "stroke-dasharray": dashes || null });
-}
-
 /** Where things stand in both plots, which share their time axis. */
 function frame(facts, width) {
   const [left, right] = [36, width - 40];
@@ -182,7 +176,7 @@ function drawPaths(svg, grip, { facts, race, state, id, width, height }) {
   const toY = (value) => rooted(Math.sqrt(value));
   const xs = race.times.map(toX);
   const [cursor, cut] = [toX(facts.times[state.t]), toY(state.eps)];
-  const curves = () => race.modes.map(({ path: values }, i) => modeLine(facts, i, path(values.map((v, j) => [xs[j], toY(v)]))));
+  const curves = () => race.modes.map(({ path: values }, i) => styledLine(facts, i, path(values.map((v, j) => [xs[j], toY(v)]))));
   const ends = race.modes.map(({ path: values }) => toY(values.at(-1)));
   const labels = spread(ends, 14, top, bottom);
   const clip = (name, from, to) =>
@@ -200,7 +194,7 @@ function drawPaths(svg, grip, { facts, race, state, id, width, height }) {
     make("line", { class: "lr-cut", x1: left, x2: right, y1: cut, y2: cut }),
     say(left + 4, cut - 4, "ε"),
     ...race.modes.flatMap(({ path: values }, i) => [
-      make("circle", { cx: cursor, cy: toY(values[FINE * state.t]), r: 4.5, fill: facts.colours[i % facts.colours.length], class: "lr-dot" }),
+      make("circle", { cx: cursor, cy: toY(values[FINE * state.t]), r: 4.5, fill: colourOf(facts, i), class: "lr-dot" }),
       make("line", { class: "lr-lead", x1: right - 4, y1: ends[i], x2: right + 10, y2: labels[i] }),
       say(right + 13, labels[i] + 4, modeName(i)),
     ]),
@@ -247,7 +241,7 @@ function modeTable(facts) {
     half: make("td", { "data-half": i + 1 }),
   }));
   const rows = facts.target.map((s, i) => {
-    const swatch = make("svg", { width: 26, height: 10, "aria-hidden": "true" }, modeLine(facts, i, "M0 5L26 5"));
+    const swatch = make("svg", { width: 26, height: 10, "aria-hidden": "true" }, styledLine(facts, i, "M0 5L26 5"));
     const { now, end, half } = cells[i];
     return make("tr", {}, make("th", { scope: "row" }, swatch, modeName(i)), make("td", {}, String(s)), now, end, half);
   });
@@ -262,10 +256,7 @@ async function render({ model, el }) {
   const life = new AbortController(); // aborting it removes every listener made below
   const { signal } = life;
   const id = freeId(model.get("label"));
-  const choose = (changes) => {
-    Object.entries(changes).forEach(([name, value]) => model.set(name, value));
-    model.save_changes();
-  };
+  const choose = setterOf(model);
   const grids = { depth: facts.depths, weight_decay: facts.decays, start: facts.starts, eps: facts.thresholds, time: facts.times };
   const captions = { depth: "Depth L", weight_decay: "Weight decay λ", start: "Start σ(0)", eps: "Threshold ε", time: "Time t" };
   const sliderFor = (name) => {

@@ -2,16 +2,6 @@
 
 const LEFT = 50; // room for the numbers of an axis
 
-/** A line in the style of a layer, dashed in widths of a line of 2 pixels. */
-function layerStroke(facts, l, d) {
-  const dashes = facts.dashes[l % facts.dashes.length].map((length) => 2 * length).join(" ");
-  return make("path", { d, class: "lr-line", stroke: layerColour(facts, l), "stroke-dasharray": dashes || null });
-}
-
-function layerColour(facts, l) {
-  return facts.colours[l % facts.colours.length];
-}
-
 /** A power of ten in letters of one size: a raised exponent would be too small to read. */
 function decadeText(d) {
   return d >= -4 && d < 5 ? String(Number(`1e${d}`)) : `1e${d}`.replace("-", "\u2212");
@@ -76,8 +66,8 @@ function drawRanks(svg, { facts, data, state, frame, width, height, last }) {
     name: frame.names[l],
     values: steps.map((t) => data.rank(state, l, t)),
     bands: steps.map((t) => data.band(state, l, t)),
-    stroke: (d) => layerStroke(facts, l, d),
-    colour: layerColour(facts, l),
+    stroke: (d) => styledLine(facts, l, d),
+    colour: colourOf(facts, l),
   }));
   const ticks = rankTicks(most).map((rank) => [rank, String(rank)]);
   drawOverSteps(svg, { frame, lines, toY: scale(0, most, bottom, top + 4), ticks, t: state.t, top, bottom, height, width, last });

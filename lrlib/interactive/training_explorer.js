@@ -1,30 +1,6 @@
 // TrainingExplorer: a study's stored runs. Nothing is computed here that a reader could quote: means over seeds come
 // from Python, and the page looks numbers up, finds the lowest and highest seed, and draws.
 
-/** A labelled select. Keys are handled here, because JupyterLab cancels a select's own arrow keys. */
-function chooser({ control, caption, move, signal }) {
-  const select = make("select", { "data-control": control, "aria-label": caption }); // without its options' text
-  const node = make("label", { class: "lr-picker" }, make("span", { class: "lr-caption" }, caption), select);
-  select.addEventListener("change", () => move(select.selectedIndex), { signal });
-  const byKey = (event) => {
-    const [at, last] = [select.selectedIndex, select.length - 1];
-    const target = { ArrowUp: at - 1, ArrowLeft: at - 1, ArrowDown: at + 1, ArrowRight: at + 1, Home: 0, End: last }[event.key];
-    if (target === undefined || event.ctrlKey || event.altKey || event.metaKey) return; // Alt+ArrowDown opens the list
-    event.preventDefault();
-    event.stopPropagation();
-    if (target >= 0 && target <= last && target !== at) move(target);
-  };
-  select.addEventListener("keydown", byKey, { signal });
-  const show = (index, names) => {
-    if (names.join("\n") !== Array.from(select.options, (option) => option.textContent).join("\n")) {
-      select.replaceChildren(...names.map((name) => make("option", {}, name)));
-    }
-    select.selectedIndex = index;
-    node.hidden = names.length < 2;
-  };
-  return { node, show };
-}
-
 /** What is chosen now, as places in what Python sent. */
 function trainingState(model, facts) {
   const v = Math.max(0, facts.variants.indexOf(model.get("variant")));
@@ -32,6 +8,8 @@ function trainingState(model, facts) {
   const r = Math.max(0, facts.readings.findIndex(({ name }) => name === model.get("reading")));
   const { name, first, thresholds } = facts.readings[r];
   const e = thresholds.length ? nearest(thresholds.map(Math.log), Math.log(model.get("eps"))) : 0;
+  const own = facts.stepsOf[v]; // the places of this variant's steps among those of all
+  const at = nearest(own.map((t) => facts.steps[t]), model.get("step"));
   return {
     v,
     c: stored ? 1 + facts.seeds.indexOf(model.get("seed")) : 0,
@@ -40,7 +18,9 @@ function trainingState(model, facts) {
     thresholds,
     e,
     column: first + e,
-    t: nearest(facts.steps, model.get("step")),
+    own,
+    at,
+    t: own[at],
     weights: model.get("weights"),
     performance: model.get("performance"),
   };
@@ -50,7 +30,7 @@ function trainingState(model, facts) {
 function trainingTable(facts) {
   const head = { caption: make("caption"), spread: make("th", { scope: "col" }) };
   const layers = facts.layers.map((name, l) => {
-    const swatch = make("svg", { width: 26, height: 10, "aria-hidden": "true" }, layerStroke(facts, l, "M0 5L26 5"));
+    const swatch = make("svg", { width: 26, height: 10, "aria-hidden": "true" }, styledLine(facts, l, "M0 5L26 5"));
     const cells = { rank: make("td", { "data-rank": name }), spread: make("td", { "data-spread": name }) };
     return { ...cells, row: make("tr", {}, make("th", { scope: "row" }, swatch, name), cells.rank, cells.spread) };
   });
@@ -107,10 +87,7 @@ async function render({ model, el }) {
   const life = new AbortController(); // aborting it removes every listener made below
   const { signal } = life;
   const id = freeId(model.get("label"));
-  const choose = (changes) => {
-    Object.entries(changes).forEach(([name, value]) => model.set(name, value));
-    model.save_changes();
-  };
+  const choose = setterOf(model);
   const now = () => trainingState(model, facts);
   const seedNames = (v) => [`mean over ${seedCount(facts.seedsOf[v].length)}`, ...facts.seedsOf[v].map((seed) => `seed ${seed}`)];
   const toVariant = (v) => {
@@ -124,14 +101,14 @@ async function render({ model, el }) {
   };
   const caption = facts.byLabel.replace(/^[a-z]/, (letter) => letter.toUpperCase()); // but λ stays λ
   const pickers = {
-    variant: chooser({ control: "variant", caption, move: toVariant, signal }),
-    seed: chooser({ control: "seed", caption: "Seed", move: (i) => choose({ seed: i ? facts.seedsOf[now().v][i - 1] : "mean" }), signal }),
-    reading: chooser({ control: "reading", caption: "Reading", move: toReading, signal }),
-    performance: chooser({ control: "performance", caption: "Performance", move: (i) => choose({ performance: facts.performances[i] }), signal }),
-    weights: chooser({ control: "weights", caption: "Spectra of", move: (i) => choose({ weights: i === 1 }), signal }),
+    variant: picker({ control: "variant", caption, move: toVariant, signal }),
+    seed: picker({ control: "seed", caption: "Seed", move: (i) => choose({ seed: i ? facts.seedsOf[now().v][i - 1] : "mean" }), signal }),
+    reading: picker({ control: "reading", caption: "Reading", move: toReading, signal }),
+    performance: picker({ control: "performance", caption: "Performance", move: (i) => choose({ performance: facts.performances[i] }), signal }),
+    weights: picker({ control: "weights", caption: "Spectra of", move: (i) => choose({ weights: i === 1 }), signal }),
   };
   const epsSlider = slider({ control: "eps", caption: "Threshold ε", move: (e) => choose({ eps: now().thresholds[e] }), signal });
-  const stepSlider = slider({ control: "step", caption: "Training step", move: (t) => goTo(t), signal });
+  const stepSlider = slider({ control: "step", caption: "Training step", move: (at) => goTo(at), signal });
   const play = make("button", { type: "button", "data-control": "play" });
   const plot = (name, extra = {}) => ({
     heading: make("p", { class: "lr-heading" }),
@@ -160,18 +137,22 @@ async function render({ model, el }) {
   el.append(root);
   let places = [0]; // where the steps are drawn; known after the first drawing
 
+  const showPicker = ({ node, show }, index, names) => {
+    show(index, names);
+    node.hidden = names.length < 2;
+  };
   const showControls = (state, words) => {
-    pickers.variant.show(state.v, facts.variantTexts);
-    pickers.seed.show(state.c && 1 + facts.seedsOf[state.v].indexOf(facts.seeds[state.c - 1]), seedNames(state.v));
+    showPicker(pickers.variant, state.v, facts.variantTexts);
+    showPicker(pickers.seed, state.c && 1 + facts.seedsOf[state.v].indexOf(facts.seeds[state.c - 1]), seedNames(state.v));
     pickers.seed.node.hidden = facts.seeds.length < 2;
-    pickers.reading.show(state.r, facts.readings.map(({ name }) => name));
-    pickers.performance.show(Math.max(0, facts.performances.indexOf(state.performance)), facts.performances);
+    showPicker(pickers.reading, state.r, facts.readings.map(({ name }) => name));
+    showPicker(pickers.performance, Math.max(0, facts.performances.indexOf(state.performance)), facts.performances);
     const weightsPlace = spectrumKinds.length > 1 && state.weights ? 1 : 0;
-    pickers.weights.show(weightsPlace, spectrumKinds.map((kind) => (kind[0] === "j" ? "Jacobian J" : "weights W")));
+    showPicker(pickers.weights, weightsPlace, spectrumKinds.map((kind) => (kind[0] === "j" ? "Jacobian J" : "weights W")));
     epsSlider.node.hidden = !state.thresholds.length;
     root.querySelector(".lr-training").style.setProperty("--lr-columns", controls.filter(({ hidden }) => !hidden).length === 4 ? 4 : 3);
     epsSlider.show(state.e, state.thresholds.length, words.eps);
-    stepSlider.show(state.t, facts.steps.length, words.step);
+    stepSlider.show(state.at, state.own.length, words.step);
   };
 
   const drawPanels = (context) => {
@@ -212,15 +193,17 @@ async function render({ model, el }) {
     root.dataset.ready = "true";
   };
 
-  const goTo = (t) => {
+  const goTo = (at) => {
     player.stop();
-    choose({ step: facts.steps[t] });
+    choose({ step: facts.steps[now().own[at]] });
   };
-  const player = playback(play, {
-    advance: () => choose({ step: facts.steps[(now().t + 1) % facts.steps.length] }),
-    atEnd: () => now().t === facts.steps.length - 1,
-  });
-  [ranks.svg, performance.svg].forEach((svg) => draggable(svg, svg, (x) => goTo(nearest(places, x)), signal));
+  const advance = () => {
+    const { own, at } = now();
+    choose({ step: facts.steps[own[(at + 1) % own.length]] });
+  };
+  const player = playback(play, { advance, atEnd: () => now().t === now().own.at(-1) });
+  const goToPixel = (x) => goTo(nearest(now().own.map((t) => places[t]), x));
+  [ranks.svg, performance.svg].forEach((svg) => draggable(svg, svg, goToPixel, signal));
   play.addEventListener("click", player.toggle, { signal });
   const traits = ["variant", "seed", "reading", "eps", "step", "weights", "performance"];
   const stopDrawing = keepDrawn({ model, root, traits, draw });

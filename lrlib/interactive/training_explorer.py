@@ -24,7 +24,7 @@ class TrainingExplorer(Figure):
 
     Live, these traits go both ways: ``variant``, ``seed`` (a number, or ``"mean"`` over seeds; -1 says that
     too), ``reading``, ``eps``, ``step``, ``weights`` (spectra of W_l instead of J_l) and ``performance``
-    (``"loss"`` or ``"accuracy"``). ``step`` and ``eps`` move to the nearest stored place. They start at the last
+    (``"loss"`` or ``"accuracy"``). ``step`` and ``eps`` move to the nearest place that is stored for the variant. They start at the last
     variant and step, the mean over seeds, and the threshold nearest to 0.1. Means over seeds are made here; the
     page only looks them up.
 
@@ -46,7 +46,9 @@ class TrainingExplorer(Figure):
     """
 
     javascript = Path(__file__).with_suffix(".js")
-    more_javascript = (HERE / "training_data.js", HERE / "training_curves.js", HERE / "training_panels.js")
+    more_javascript = tuple(
+        HERE / name for name in ("picker.js", "training_data.js", "training_curves.js", "training_panels.js")
+    )
     lazy = True
     variant = traitlets.Any().tag(sync=True)
     seed = traitlets.Any().tag(sync=True)
@@ -139,7 +141,9 @@ class TrainingExplorer(Figure):
 
     @traitlets.validate("step")
     def _nearest_step(self, proposal: dict) -> int:
-        return min(self.runs.steps, key=lambda step: abs(step - proposal["value"]))
+        runs = self.runs
+        own = [runs.steps[t] for t in runs.steps_of[runs.variants.index(self.variant)]]
+        return min(own, key=lambda step: abs(step - proposal["value"]))
 
     @traitlets.validate("weights")
     def _stored_spectra(self, proposal: dict) -> bool:
@@ -153,7 +157,8 @@ class TrainingExplorer(Figure):
         return proposal["value"]
 
     @traitlets.observe("variant")
-    def _keep_seed_stored(self, change: dict) -> None:
+    def _keep_seed_and_step_stored(self, change: dict) -> None:
+        self.step = self.step  # the validator moves it to the nearest step of this variant
         if self.seed != MEAN and self.seed not in self._seeds():
             self.seed = MEAN
 

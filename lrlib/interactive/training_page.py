@@ -43,6 +43,7 @@ def facts(runs: TrainingTable) -> dict[str, Any]:
         "seeds": list(runs.seeds),
         "seedsOf": [list(seeds) for seeds in runs.seeds_of],
         "steps": list(runs.steps),
+        "stepsOf": [list(places) for places in runs.steps_of],
         "layers": list(runs.layers),
         "columns": len(columns),
         "readings": [

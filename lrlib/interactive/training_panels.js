@@ -63,8 +63,8 @@ function spectrumPanel(panel, { facts, kind, state, step, id }, i) {
     make(
       "g",
       { "clip-path": `url(#${id}-spectrum-${i})` },
-      layerStroke({ ...facts, dashes: [[]] }, l, path(points)),
-      ...points.map(([cx, cy]) => make("circle", { cx: cx.toFixed(1), cy: cy.toFixed(1), r: 2, fill: layerColour(facts, l) })),
+      styledLine({ ...facts, dashes: [[]] }, l, path(points)),
+      ...points.map(([cx, cy]) => make("circle", { cx: cx.toFixed(1), cy: cy.toFixed(1), r: 2, fill: colourOf(facts, l) })),
     ),
     cut !== null && cut >= floor && cut <= top ? make("line", { class: "lr-cut", x1: x, x2: x + width, y1: toY(cut), y2: toY(cut) }) : null,
   ];
@@ -107,7 +107,7 @@ function barPanel({ x, y, width }, { facts }, shares, most, l) {
   const bar = (share, k) => {
     const height = share * (PICTURE_SIZE - 4);
     const thick = Math.max(0.5, stride * 0.8);
-    return make("rect", { x: (x + 2 + (k + 0.1) * stride).toFixed(2), y: (bottom - height).toFixed(1), width: thick.toFixed(2), height: height.toFixed(1), fill: layerColour(facts, l) });
+    return make("rect", { x: (x + 2 + (k + 0.1) * stride).toFixed(2), y: (bottom - height).toFixed(1), width: thick.toFixed(2), height: height.toFixed(1), fill: colourOf(facts, l) });
   };
   return [
     make("line", { class: "lr-grid", x1: x, x2: x + width, y1: y + 4, y2: y + 4 }),

@@ -55,12 +55,14 @@ def read(table: DataFrame, by: str) -> TrainingTable:
         tuple(sorted(int(seed) for seed in set(kept.loc[kept["variant"] == variant, "seed"])))
         for variant in axes["variant"]
     )
+    own_steps = [set(kept.loc[kept["variant"] == variant, "step"]) for variant in axes["variant"]]
     columns, means, stderrs = _ranks(ranks, axes)
     return TrainingTable(
         variants=axes["variant"],
         seeds=axes["seed"],
         seeds_of=seeds_of,
         steps=axes["step"],
+        steps_of=tuple(tuple(t for t, step in enumerate(axes["step"]) if step in own) for own in own_steps),
         layers=axes["layer"],
         columns=columns,
         ranks=_with_mean(means, axes["seed"], seeds_of),

@@ -56,7 +56,8 @@ class TrainingTable:
     variants: tuple[float | str, ...]
     seeds: tuple[int, ...]  # those of all variants
     seeds_of: tuple[tuple[int, ...], ...]  # those of each variant
-    steps: tuple[int, ...]
+    steps: tuple[int, ...]  # those of all variants
+    steps_of: tuple[tuple[int, ...], ...]  # the places in ``steps`` of those of each variant
     layers: tuple[str, ...]
     columns: tuple[tuple[str, float | None], ...]  # (R,) reading and threshold
     ranks: Float64[ndarray, "V C R L T"]

@@ -4,12 +4,14 @@ import json
 import math
 import re
 import zlib
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
 import pytest
-from training_examples import SEEDS, SHAPE, STEPS, THRESHOLDS, VARIANTS, WIDTHS, large_table, made_up_table
+from training_examples import SEEDS, SHAPE, STEPS, THRESHOLDS, VARIANTS, WIDTHS, large_table, made_up_table, uneven_table
 
+from lrlib import plots
 from lrlib.interactive import TrainingExplorer
 from lrlib.interactive.training_table import JACOBIAN, SENSITIVITY, WEIGHT
 
@@ -135,6 +137,25 @@ def test_a_seed_that_the_new_variant_lacks_gives_way_to_the_mean(table):
         stored(table[table["seed"] < 2], variant=0.0, reading="absolute", eps=0.1)[1000],
         rtol=1e-12,
     )
+
+
+def test_steps_are_those_of_the_variant(monkeypatch):
+    explorer = TrainingExplorer(uneven_table())
+    assert (explorer.variant, explorer.step) == (0.001, 400)
+    expected = stored(uneven_table(), variant=0.001, reading="absolute", eps=0.1)
+    np.testing.assert_allclose(explorer.local_rank, expected[400], rtol=1e-12)
+    explorer.step = 100
+    assert explorer.step == 40
+    explorer.variant = 0.0
+    assert explorer.step == 10
+    explorer.step = 1000
+    explorer.variant = 0.001
+    assert explorer.step == 400
+    monkeypatch.setattr(plots, "rank_curves", Mock(wraps=plots.rank_curves))
+    explorer.still()
+    (steps, ranks, _), _ = plots.rank_curves.call_args
+    assert list(steps) == [0, 10, 40, 400]
+    np.testing.assert_allclose(ranks.T, expected, rtol=1e-12)  # no gap where only the other variant has a step
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from training_examples import SEEDS, SHAPE, STEPS, THRESHOLDS, VARIANTS, WIDTHS, made_up_table
+from training_examples import SEEDS, SHAPE, STEPS, THRESHOLDS, VARIANTS, WIDTHS, made_up_table, uneven_table
 
 from lrlib.interactive import TrainingExplorer, base
 from lrlib.interactive.training_page import PER_DECADE
@@ -319,6 +319,35 @@ def test_a_seed_that_a_variant_lacks_gives_way_to_the_mean(table, show):
     assert page.evaluate("document.querySelector('.lr-mount').lrModel.get('seed')") == "mean"
     expected = expected_ranks(table[table["seed"] < 2], 0.0, "mean", "absolute", 0.1, 1000)
     assert shown_ranks(page) == expected
+
+
+def test_steps_are_those_of_the_variant(show):
+    runs = uneven_table()
+    page = show(TrainingExplorer(runs).page())
+    step = page.locator("[data-control=step]")
+
+    def check(variant, steps):
+        step.press("End")
+        assert step.input_value() == str(len(steps) - 1)
+        for at in reversed(steps):
+            assert step.get_attribute("aria-valuetext") == str(at)
+            assert shown_ranks(page) == expected_ranks(runs, variant, "mean", "absolute", 0.1, at)
+            step.press("ArrowLeft")
+
+    check(0.001, (0, 10, 40, 400))
+    step.press("End")
+    pick(page, "Weight decay", "0")
+    assert step.get_attribute("aria-valuetext") == "100"  # the nearest to 400
+    check(0.0, STEPS)
+    pick(page, "Weight decay", "0.001")
+    box = page.locator("[data-plot=ranks]").bounding_box()
+    page.mouse.click(box["x"] + box["width"] - 60, box["y"] + 60)  # where the other variant's 1000 is drawn
+    assert step.get_attribute("aria-valuetext") == "400"
+    assert page.evaluate("document.querySelector('.lr-mount').lrModel.get('step')") == 400
+    page.get_by_role("button", name="Play the training").click()
+    assert step.input_value() == "0"
+    page.wait_for_function("document.querySelector('[data-control=step]').value === '3'")
+    assert page.get_by_role("button", name="Play the training").is_visible()
 
 
 @pytest.mark.parametrize("plot", ["ranks", "performance"])

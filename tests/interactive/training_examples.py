@@ -78,6 +78,12 @@ def made_up_table(
     return pd.DataFrame(rows, columns=names).astype({"eps": float, "mean": float, "stderr": float})
 
 
+def uneven_table():
+    """Variants of other lengths, which share the steps 0 and 10 only; the second one ends at 400."""
+    runs = ((0.0, STEPS), (0.001, (0, 10, 40, 400)))
+    return pd.concat([made_up_table(variants=(v,), steps=steps) for v, steps in runs], ignore_index=True)
+
+
 def large_table():
     """As much as a page must hold: 3 variants, 5 seeds, 25 steps, 4 layers, 14 thresholds, images 14 x 14."""
     return made_up_table(
