@@ -49,7 +49,9 @@ class RegionMap(Figure):
     """
 
     javascript = HERE / "region_map.js"
-    more_javascript = tuple(HERE / name for name in ("picker.js", "regions.js", "region_plane.js", "region_controls.js"))
+    more_javascript = tuple(
+        HERE / name for name in ("picker.js", "regions.js", "region_plane.js", "region_controls.js")
+    )
     # One list a layer, one row a unit: its incoming weights, and its bias last. Assign a new list to change it.
     weights = traitlets.List().tag(sync=True)
     layer = traitlets.Unicode().tag(sync=True)

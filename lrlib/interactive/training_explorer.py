@@ -16,6 +16,7 @@ from lrlib.interactive.base import HERE, Figure
 from lrlib.interactive.training_table import JACOBIAN, LISTS, SENSITIVITY, THRESHOLDED, WEIGHT, TrainingTable
 
 FIRST_EPS = 0.1  # the threshold at the start, or the stored one nearest to it
+MOST_NAMED = 8  # variants that the alternative text names
 MEAN = "mean"  # the seed that stands for the mean over all
 
 
@@ -175,7 +176,8 @@ class TrainingExplorer(Figure):
         shown += (
             ["how strongly each layer reacts to each input coordinate"] if SENSITIVITY in runs.lists else []
         )
-        variants = ", ".join(training_page.variant_text(variant) for variant in runs.variants)
+        names = [training_page.variant_text(variant) for variant in runs.variants]
+        variants = ", ".join(names) if len(names) <= MOST_NAMED else f"{len(names)} of them"
         return (
             f"Training explorer: {', '.join(shown)}. Layers {', '.join(runs.layers)}; {self.by_label} {variants}; "
             f"{len(runs.seeds)} seed{'s' * (len(runs.seeds) > 1)}; {len(runs.steps)} steps from {runs.steps[0]} to {runs.steps[-1]}. "

@@ -42,7 +42,9 @@ def _curves(explorer: Any, ax: Axes) -> None:
     steps = [runs.steps[t] for t in own]
     plots.rank_curves(steps, runs.ranks[v, c, r][:, own].T, runs.layers, step=explorer.step, ax=ax)
     for l, (low, high) in enumerate(zip(*runs.band(v, c, r), strict=True)):
-        ax.fill_between(steps, low[own], high[own], color=plots.layer_style(l)["color"], alpha=0.22, linewidth=0)
+        ax.fill_between(
+            steps, low[own], high[own], color=plots.layer_style(l)["color"], alpha=0.22, linewidth=0
+        )
     above = f" above {explorer.eps:g}" if explorer.reading in THRESHOLDED else ""
     which = f"seed {explorer.seed}" if c else f"mean and range of {len(runs.seeds_of[v])} seeds"
     ax.set_ylim(0, 1.05 * runs.most(explorer.reading))

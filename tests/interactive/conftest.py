@@ -32,6 +32,12 @@ class Shown:
         return page
 
 
+@pytest.fixture(autouse=True)
+def page_output(monkeypatch):
+    """Figures are shown as a page's HTML, unless a test says otherwise."""
+    monkeypatch.setenv("LRLIB_OUTPUT", "page")
+
+
 @pytest.fixture
 def show(browser):
     shown = Shown(browser)

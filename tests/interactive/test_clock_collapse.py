@@ -18,11 +18,6 @@ TIMES = ("steps", "clock", "corrected")
 GROUPS = ["weight decay", "learning rate", "batch size", "momentum", "AdamW", "stopped early"]
 
 
-@pytest.fixture(autouse=True)
-def page_output(monkeypatch):
-    monkeypatch.setenv("LRLIB_OUTPUT", "page")
-
-
 # --- half-rank times -----------------------------------------------------------------------------------------------
 
 

@@ -26,11 +26,6 @@ pytestmark = pytest.mark.browser
 GLIDE = 600  # ms: at most so long does a change of the axis take
 
 
-@pytest.fixture(autouse=True)
-def page_output(monkeypatch):
-    monkeypatch.setenv("LRLIB_OUTPUT", "page")
-
-
 @pytest.fixture
 def still(show):
     """Show a page whose curves do not glide."""

@@ -26,11 +26,6 @@ from lrlib.interactive import ClockCollapse
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(autouse=True)
-def page_output(monkeypatch):
-    monkeypatch.setenv("LRLIB_OUTPUT", "page")
-
-
 @pytest.fixture
 def still(show):
     """Show a page whose curves do not glide."""

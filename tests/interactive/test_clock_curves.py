@@ -13,11 +13,6 @@ from lrlib.interactive.clock_curves import half_rank_time
 ROUNDING = 1e-12  # a few float64 operations
 
 
-@pytest.fixture(autouse=True)
-def page_output(monkeypatch):
-    monkeypatch.setenv("LRLIB_OUTPUT", "page")
-
-
 @pytest.mark.parametrize("start", [40.0, 7.0])
 def test_what_is_straight_in_log_time_is_interpolated_exactly(start):
     steps = np.array([1, 3, 20, 700, 9000, 100_000])

@@ -18,11 +18,6 @@ from lrlib.jacobian import Spectra
 from lrlib.rank import count_above
 
 
-@pytest.fixture(autouse=True)
-def page_output(monkeypatch):
-    monkeypatch.setenv("LRLIB_OUTPUT", "page")
-
-
 def unpacked(data):
     """What kit.js makes of packed uint32 numbers."""
     return np.frombuffer(zlib.decompress(data), "<u4").cumsum(dtype=np.uint32)

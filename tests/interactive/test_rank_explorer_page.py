@@ -8,11 +8,6 @@ from lrlib.interactive import RankExplorer
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(autouse=True)
-def page_output(monkeypatch):
-    monkeypatch.setenv("LRLIB_OUTPUT", "page")
-
-
 def shown_counts(page):
     return {
         cell.get_attribute("data-count"): cell.text_content() for cell in page.locator("[data-count]").all()

@@ -12,11 +12,6 @@ from lrlib import jacobian_spectra
 from lrlib.interactive import RegionMap, linear_regions
 
 
-@pytest.fixture(autouse=True)
-def page_output(monkeypatch):
-    monkeypatch.setenv("LRLIB_OUTPUT", "page")
-
-
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_it_holds_the_networks_weights_and_regions(name):
     net = EXAMPLES[name]()

@@ -13,11 +13,6 @@ from lrlib.interactive import RegionMap
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(autouse=True)
-def page_output(monkeypatch):
-    monkeypatch.setenv("LRLIB_OUTPUT", "page")
-
-
 def shown_point(page):
     return json.loads(page.locator("[data-readout]").get_attribute("data-point"))
 

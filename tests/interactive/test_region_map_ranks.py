@@ -22,11 +22,6 @@ from lrlib.interactive import RegionMap
 pytestmark = pytest.mark.browser
 
 
-@pytest.fixture(autouse=True)
-def page_output(monkeypatch):
-    monkeypatch.setenv("LRLIB_OUTPUT", "page")
-
-
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_ranks_in_the_page_are_lrlibs(show, name):
     net = EXAMPLES[name]()

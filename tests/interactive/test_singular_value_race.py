@@ -16,11 +16,6 @@ TARGET = (4.0, 2.0, 1.0, 0.5, 0.25, 0.0)
 ROUNDING = 1e-12  # a few float64 operations
 
 
-@pytest.fixture(autouse=True)
-def page_output(monkeypatch):
-    monkeypatch.setenv("LRLIB_OUTPUT", "page")
-
-
 def test_the_path_is_that_of_the_settings():
     race = SingularValueRace(depth=1, start=0.1, weight_decay=0.5)
     s, t = np.array(TARGET), np.array(TIMES)[:, None]

@@ -27,11 +27,6 @@ SETTINGS = [  # depth, start, weight_decay, eps, time: the corners, and some bet
 ]
 
 
-@pytest.fixture(autouse=True)
-def page_output(monkeypatch):
-    monkeypatch.setenv("LRLIB_OUTPUT", "page")
-
-
 @pytest.fixture(scope="module")
 def in_page(browser):
     """Evaluate an expression in ``argument`` with the figure's own JavaScript in scope."""

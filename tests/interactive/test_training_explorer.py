@@ -9,7 +9,17 @@ from unittest.mock import Mock
 import numpy as np
 import pandas as pd
 import pytest
-from training_examples import SEEDS, SHAPE, STEPS, THRESHOLDS, VARIANTS, WIDTHS, large_table, made_up_table, uneven_table
+from training_examples import (
+    SEEDS,
+    SHAPE,
+    STEPS,
+    THRESHOLDS,
+    VARIANTS,
+    WIDTHS,
+    large_table,
+    made_up_table,
+    uneven_table,
+)
 
 from lrlib import plots
 from lrlib.interactive import TrainingExplorer
@@ -20,11 +30,6 @@ COLUMNS = [(reading, eps) for reading, grid in THRESHOLDS.items() for eps in gri
     ("effective", None),
     ("stable", None),
 ]
-
-
-@pytest.fixture(autouse=True)
-def page_output(monkeypatch):
-    monkeypatch.setenv("LRLIB_OUTPUT", "page")
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +160,9 @@ def test_steps_are_those_of_the_variant(monkeypatch):
     explorer.still()
     (steps, ranks, _), _ = plots.rank_curves.call_args
     assert list(steps) == [0, 10, 40, 400]
-    np.testing.assert_allclose(ranks.T, expected, rtol=1e-12)  # no gap where only the other variant has a step
+    np.testing.assert_allclose(
+        ranks.T, expected, rtol=1e-12
+    )  # no gap where only the other variant has a step
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,6 @@ STARTED = "document.querySelector('.lr-mount').lrModel !== undefined"
 DRAWN = "document.querySelector('.lr-figure')?.dataset.ready === 'true'"
 
 
-@pytest.fixture(autouse=True)
-def page_output(monkeypatch):
-    monkeypatch.setenv("LRLIB_OUTPUT", "page")
-
-
 @pytest.fixture(scope="module")
 def table():
     return made_up_table()

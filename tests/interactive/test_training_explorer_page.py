@@ -29,11 +29,6 @@ HEIGHT_TOLERANCE = (
 )
 
 
-@pytest.fixture(autouse=True)
-def page_output(monkeypatch):
-    monkeypatch.setenv("LRLIB_OUTPUT", "page")
-
-
 @pytest.fixture(scope="module")
 def table():
     return made_up_table()
