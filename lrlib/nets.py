@@ -144,7 +144,7 @@ class MLPStack(nn.Module):
     Args:
         nets: M MLPs of the same widths and activation, all with biases or all without. Their weights are copied.
 
-    Raises ``ValueError`` for none, or for nets that differ in shape.
+    Raises ``TypeError`` or ``ValueError`` for none, for what is no MLP, or for nets that differ in shape or dtype.
 
     Example:
         >>> from lrlib.runtime import generator
@@ -155,6 +155,12 @@ class MLPStack(nn.Module):
 
     def __init__(self, nets: Sequence[MLP]) -> None:
         super().__init__()
+        for m, net in enumerate(nets):
+            if not isinstance(net, MLP):
+                raise TypeError(f"nets[{m}]: must be an MLP, not {type(net).__name__}")
+        dtypes = {p.dtype for net in nets for p in net.parameters()}
+        if len(dtypes) > 1:
+            raise TypeError(f"nets: dtypes are {sorted(map(str, dtypes))}; must be one")
         shapes = [_shape(net) for net in nets]
         if not nets or len(set(shapes)) > 1:
             raise ValueError(
@@ -187,7 +193,9 @@ class MLPStack(nn.Module):
         return net
 
     def forward(self, x: Float[Tensor, "M n d"]) -> Float[Tensor, "M n n_L"]:
-        """Return every model's last pre-activation at its own inputs."""
+        """Return every model's last pre-activation at its own inputs; ``ValueError`` for another shape of x."""
+        if x.ndim != 3 or (x.shape[0], x.shape[2]) != (len(self), self.widths[0]):
+            raise ValueError(f"x: shape is {tuple(x.shape)}; must be ({len(self)}, n, {self.widths[0]})")
         phi, h = ACTIVATIONS[self.activation], x
         for l, weight in enumerate(self.weights):
             h = phi(h) if l else h

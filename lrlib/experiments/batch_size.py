@@ -85,6 +85,7 @@ def _cell(config: Config, seed: int, batch_size: int, weight_decay: float) -> pd
         generator=generator,
         measure=lambda now: _rows(now, x, y, config.probes),
         checkpoints=log_steps(config.steps, config.checkpoints),
+        show=_in_words,
         label=f"batch size {batch_size}, seed {seed}, weight decay {weight_decay:g}",
     )
     rows = [
@@ -94,6 +95,12 @@ def _cell(config: Config, seed: int, batch_size: int, weight_decay: float) -> pd
     ]
     names = ["seed", "batch_size", "weight_decay", "step", "layer", "reading", "eps", "mean", "stderr"]
     return pd.DataFrame(rows, columns=names)
+
+
+def _in_words(rows: list[tuple]) -> str:
+    """Return the local ranks of one checkpoint for the progress bar."""
+    ranks = [f"{layer} {mean:.1f}" for layer, reading, _, mean, _ in rows if reading == "absolute"]
+    return f"rank {' '.join(ranks)}"
 
 
 def _rows(net: nn.Module, x: torch.Tensor, y: torch.Tensor, probes: int) -> list[tuple]:

@@ -19,9 +19,10 @@ from lrlib.jacobian import jacobian_spectra
 from lrlib.nets import MLP
 from lrlib.rank import count_above, mean_and_stderr, stable_rank
 from lrlib.theory import count_bound, energy_bound
-from lrlib.train import train
+from lrlib.train import log_steps, train
 
 THRESHOLDS = (0.01, 0.1, 1.0)
+SHOWN = 8  # inputs that the progress bar's local ranks are taken at
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,7 @@ def train_one(config: Config, *, seed: int, depth: int, weight_decay: float) -> 
     generator, where = runtime.generator(seed), runtime.device()
     widths = [x.shape[1], *[config.width] * (depth - 1), 1]
     net = MLP(widths, bias=False, init="he", generator=generator).to(where)
+    shown = task("test")[0][:SHOWN].to(where)
     train(
         net,
         x.to(where),
@@ -69,6 +71,11 @@ def train_one(config: Config, *, seed: int, depth: int, weight_decay: float) -> 
         weight_decay=weight_decay,
         loss="mse",
         generator=generator,
+        measure=lambda now: [
+            count_above(s, 0.1).double().mean() for s in jacobian_spectra(now, shown).values
+        ],
+        checkpoints=log_steps(config.steps, 10),
+        show=lambda ranks: f"rank {' '.join(f'{rank:.0f}' for rank in ranks)}",
         label=f"depth {depth}, seed {seed}, weight decay {weight_decay:g}",
     )
     return net.cpu()

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Int64
@@ -91,8 +90,8 @@ def _cell(config: Config, task: Task, seed: int) -> pd.DataFrame:
     generators = [runtime.generator(seed) for _ in decays]
     widths = [task.train.x.shape[1], *config.hidden, len(task.train.classes)]
     stack = MLPStack([MLP(widths, generator=g) for g in generators]).to(where)
-    checkpoints = log_steps(config.steps, config.checkpoints, first=min(10, config.steps))
-    with_lists = {checkpoints[round(i)] for i in np.linspace(0, len(checkpoints) - 1, config.lists)}
+    checkpoints = log_steps(config.steps, config.checkpoints, first=min(readings.FIRST, config.steps))
+    with_lists = readings.spread_over(checkpoints, config.lists)
     histories = fit_many(
         stack,
         *task.probe.train,
@@ -101,7 +100,7 @@ def _cell(config: Config, task: Task, seed: int) -> pd.DataFrame:
         batch_size=config.batch_size,
         weight_decay=decays,
         generators=generators,
-        measure=readings.measure_at([task.probe] * len(decays), checkpoints, sorted(with_lists)),
+        measure=readings.measure_at([task.probe] * len(decays), checkpoints, with_lists),
         checkpoints=checkpoints,
         label=f"{config.dataset}, seed {seed}, {len(decays)} weight decays",
         show=readings.in_words,

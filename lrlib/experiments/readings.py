@@ -43,6 +43,7 @@ COLUMNS = ("layer", "reading", "eps", "mean", "stderr", "values")
 # From Gram matrices: singular values below 1e-4 sigma_1 are not told from zero, which no reading here asks for.
 RESOLUTION = 1e-4
 SENSITIVITY_PROBES = 32  # whole Jacobians are formed for it
+FIRST = 10  # the first checkpoint after 0, or the last if training is shorter
 CLASS_SAMPLE = 2_000  # training inputs that the spread within classes is taken over
 
 Row = tuple[str, str, float | None, float | None, float | None, str | None]
@@ -85,6 +86,11 @@ def measure_at(
         return measure(stack, probes, lists=next(turns) in with_lists)
 
     return at_next
+
+
+def spread_over(checkpoints: Sequence[int], count: int) -> tuple[int, ...]:
+    """Return ``count`` of the checkpoints, evenly spaced among them; from two on, the first and the last included."""
+    return tuple(checkpoints[round(i)] for i in np.linspace(0, len(checkpoints) - 1, count))
 
 
 def rows(net: MLP, probe: Probe, *, lists: bool = True) -> list[Row]:
@@ -156,8 +162,9 @@ def _ranks(spectra: Spectra, scaled: Spectra, thresholds: dict[str, tuple[float,
         values = {("effective", None): effective_rank(s), ("stable", None): stable_rank(s)}
         for reading, levels in thresholds.items():
             counted = scaled[layer] if reading == "data-scaled" else s
-            counts = count_above(counted, torch.tensor(levels), relative=reading == "relative")
-            values |= {(reading, eps): counts[:, e] for e, eps in enumerate(levels)}
+            eps = torch.tensor(levels, dtype=torch.float64)
+            counts = count_above(counted, eps, relative=reading == "relative")
+            values |= {(reading, level): counts[:, e] for e, level in enumerate(levels)}
         for (reading, eps), value in values.items():
             mean, stderr = mean_and_stderr(value)
             found.append((layer, reading, eps, mean.item(), stderr.item(), None))
@@ -203,7 +210,7 @@ def _lists(net: MLP, spectra: Spectra, probe: Probe) -> list[Row]:
     for l, name in enumerate(net.layers):
         weight = net.get_submodule(name).weight.detach().double().cpu()
         lists = {
-            "jacobian_spectrum": _spectrum_text(spectra[name].median(0).values),
+            "jacobian_spectrum": _spectrum_text(spectra[name].quantile(0.5, dim=0)),
             "weight_spectrum": _spectrum_text(torch.linalg.svdvals(weight)),
             "input_sensitivity": " ".join(f"{v:.3g}" for v in sensitivity[l].tolist()),
         }

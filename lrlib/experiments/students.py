@@ -25,7 +25,6 @@ from lrlib.train import fit_many, log_steps
 
 TEST = 2_000  # inputs held out
 TRAIN_SAMPLE = 2_000  # training inputs, the first, that training losses are read at
-FIRST = 10  # the first checkpoint after 0, or the last if training is shorter
 AT_ONCE = 20  # networks in one stack: more are not faster on one core
 
 
@@ -82,7 +81,11 @@ class Config:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One seed's data: train and test (x, y), and the teacher's right singular vectors as columns, (d, d)."""
+    """One seed's data: train and test (x, y), and a basis of input space as columns, (d, d), the teacher's first.
+
+    The teacher's right singular vectors, as many as its rank, then the axes of x, made orthogonal to those before.
+    (The other right singular vectors could be any basis of the rest, and every LAPACK has its own.)
+    """
 
     train: tuple[Tensor, Tensor]
     test: tuple[Tensor, Tensor]
@@ -117,7 +120,8 @@ def task(student: Student, *, seed: int) -> Task:
         generator=runtime.generator(seed),
     )
     y = made.y.argmax(1) if student.task == "classification" else made.y
-    directions = torch.linalg.svd(made.weight.double()).Vh.T
+    own = torch.linalg.svd(made.weight.double()).Vh[: student.teacher_rank].T
+    directions = torch.linalg.qr(torch.hstack([own, torch.eye(student.inputs).double()])).Q
     n = student.n
     return Task((made.x[:n], y[:n]), (made.x[n:], y[n:]), directions)
 
@@ -157,7 +161,7 @@ def _cell(config: Config, runs: tuple[tuple[Student, int], ...]) -> pd.DataFrame
         for student, g in zip(students, generators, strict=True)
     ]
     named = [(i, v) for i, student in enumerate(students) for v in config.variants if v.student == student]
-    checkpoints = log_steps(shared.steps, config.checkpoints, first=min(FIRST, shared.steps))
+    checkpoints = log_steps(shared.steps, config.checkpoints, first=min(readings.FIRST, shared.steps))
     histories = fit_many(
         MLPStack(nets).to(where),
         [made.train[0].to(where) for made in tasks],
@@ -172,7 +176,9 @@ def _cell(config: Config, runs: tuple[tuple[Student, int], ...]) -> pd.DataFrame
         loss="cross_entropy" if shared.task == "classification" else "mse",
         generators=generators,
         measure=readings.measure_at(
-            [_probe(config, made, where) for made in tasks], checkpoints, _with_lists(config, checkpoints)
+            [_probe(config, made, where) for made in tasks],
+            checkpoints,
+            readings.spread_over(checkpoints, config.lists),
         ),
         checkpoints=checkpoints,
         label=f"{len(runs)} networks: {', '.join(sorted({variant.factor for _, variant in named}))}",
@@ -182,13 +188,6 @@ def _cell(config: Config, runs: tuple[tuple[Student, int], ...]) -> pd.DataFrame
         [histories[i] for i, _ in named],
         [{"factor": v.factor, "level": v.level, "seed": seeds[i]} for i, v in named],
     )
-
-
-def _with_lists(config: Config, checkpoints: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the checkpoints with lists: evenly spaced among them, the first and the last included."""
-    if config.lists == 0:
-        return ()
-    return tuple(checkpoints[round(i)] for i in np.linspace(0, len(checkpoints) - 1, config.lists))
 
 
 def _probe(config: Config, made: Task, where: torch.device) -> readings.Probe:

@@ -1,10 +1,11 @@
 """Checks of what a training loop is handed, shared by the loop for one model and the loop for many."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lrlib import _checks
 
@@ -24,8 +25,11 @@ def log_steps(last: int, count: int = 30, *, first: int = 1) -> tuple[int, ...]:
     return (0, *sorted({round(step) for step in np.geomspace(first, last, count)}))
 
 
-def check_fit(outputs: Tensor, targets: Tensor, loss: str) -> None:
-    """Raise unless the loss means what it should for these; torch would broadcast, or fail in its own words."""
+def check_fit(outputs: Tensor, targets: Tensor, loss: str, *, all_targets: Tensor) -> None:
+    """Raise unless the loss means what it should for these; torch would broadcast, or fail in its own words.
+
+    Classes must be outputs in all batches, so they are looked for among ``all_targets``.
+    """
     if loss == "mse":
         if not targets.is_floating_point() or targets.shape != outputs.shape:
             raise ValueError(
@@ -37,9 +41,10 @@ def check_fit(outputs: Tensor, targets: Tensor, loss: str) -> None:
             f"y: one batch is {targets.dtype} of shape {tuple(targets.shape)}; with loss='cross_entropy' it must be "
             f"int64 of shape (n,), and the outputs (n, classes), not {tuple(outputs.shape)}"
         )
-    elif targets.min() < 0 or targets.max() >= outputs.shape[1]:
+    elif all_targets.min() < 0 or all_targets.max() >= outputs.shape[1]:
         raise ValueError(
-            f"y: classes are {targets.min()} to {targets.max()}; must be 0 to {outputs.shape[1] - 1}, one an output"
+            f"y: classes are {all_targets.min()} to {all_targets.max()}; must be 0 to {outputs.shape[1] - 1}, "
+            "one an output"
         )
 
 
@@ -51,6 +56,27 @@ def check_data(x: Tensor, y: Tensor, *, where: str = "") -> None:
     if y.shape[:1] != x.shape[:1]:
         raise ValueError(
             f"y{where}: shape is {tuple(y.shape)}; must have one row for each of the {x.shape[0]} inputs"
+        )
+
+
+def check_generator(name: str, value: Any) -> None:
+    """Raise ``TypeError`` unless this is a CPU generator."""
+    if not isinstance(value, torch.Generator):
+        raise TypeError(f"{name}={value!r}: must be a torch.Generator, not {type(value).__name__}")
+    if value.device.type != "cpu":
+        raise TypeError(f"{name}: is on {value.device}; must be on the CPU, so that a seed means one order")
+
+
+def check_trainable(name: str, net: Any, x: Tensor) -> None:
+    """Raise unless this is a module with parameters, of the inputs' dtype and on their device."""
+    if not isinstance(net, nn.Module):
+        raise TypeError(f"{name}: must be a torch.nn.Module, not {type(net).__name__}")
+    first = next(net.parameters(), None)
+    if first is None:
+        raise ValueError(f"{name}: has no parameters; there is nothing to train")
+    if (first.dtype, first.device) != (x.dtype, x.device):
+        raise TypeError(
+            f"x: is {x.dtype} on {x.device}; must be as the parameters of {name}, {first.dtype} on {first.device}"
         )
 
 
@@ -73,6 +99,8 @@ def check_course(
     _checks.integer("steps", steps, minimum=1)
     _checks.integer("batch_size", batch_size, minimum=1, maximum=n)
     _checks.one_of("loss", loss, LOSSES)
+    if not isinstance(checkpoints, Iterable | None):
+        raise TypeError(f"checkpoints={checkpoints!r}: must be a sequence of integers, or None")
     due = log_steps(steps) if checkpoints is None else tuple(checkpoints)
     for i, step in enumerate(due):
         _checks.integer(f"checkpoints[{i}]", step, minimum=0)

@@ -10,7 +10,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lrlib import runtime
-from lrlib.train.checks import check_course, check_data, check_fit, check_rates
+from lrlib.train.checks import (
+    check_course,
+    check_data,
+    check_fit,
+    check_generator,
+    check_rates,
+    check_trainable,
+)
 from lrlib.train.single import History
 
 LOOK_EVERY = 100  # steps between looks at whether all losses are finite: each look waits for a GPU
@@ -58,7 +65,7 @@ def fit_many(
         FloatingPointError: if a loss or a final weight is NaN or infinite, naming step and model. Up to 100 more
             steps were made by then.
     """
-    count = len(generators)
+    count = _checked_count(generators)
     rates = _checked_rates(count, lr, optimiser, momentum, weight_decay)
     inputs, first_input = _joined("x", x, count)
     targets, first_target = _joined("y", y, count)
@@ -67,7 +74,7 @@ def fit_many(
     for i, pair in enumerate(_pairs(x, y, count)):
         check_data(*pair, where="" if shared else f"[{i}]")
     due = check_course(steps, batch_size, n, loss, checkpoints)
-    _check_stack(stack, generators)
+    _check_stack(stack, inputs, generators)
     update = _Update(list(stack.parameters()), optimiser, rates, decoupled)
     readings: list[Sequence[Any]] = []
     losses = torch.empty(steps, count, device=inputs.device)  # MPS has no float64
@@ -84,7 +91,7 @@ def fit_many(
         wanted = _taken(targets, rows + first_target)
         if step == 0:
             _check_outputs(outputs, rows.shape)
-            check_fit(outputs.flatten(0, 1), wanted.flatten(0, 1), loss)
+            check_fit(outputs.flatten(0, 1), wanted.flatten(0, 1), loss, all_targets=targets)
         batch_losses = _losses(outputs, wanted, loss)
         losses[step] = batch_losses.detach()
         update(torch.autograd.grad(batch_losses @ update.weights, update.parameters), step + 1)
@@ -195,6 +202,9 @@ def _joined(name: str, values: Tensor | Sequence[Tensor], count: int) -> tuple[T
     shapes = [tuple(value.shape) for value in values]
     if len(set(shapes)) > 1:
         raise ValueError(f"{name}: shapes are {shapes}; must all be the same")
+    dtypes = [value.dtype for value in values]
+    if len(set(dtypes)) > 1:
+        raise TypeError(f"{name}: dtypes are {dtypes}; must all be the same")
     starts = torch.arange(count, device=values[0].device)[:, None] * len(values[0])
     return torch.cat(list(values)), starts
 
@@ -209,6 +219,19 @@ def _pairs(
     return list(zip(xs, ys, strict=True))
 
 
+def _checked_count(generators: Sequence[torch.Generator]) -> int:
+    """Return M."""
+    if not isinstance(generators, Sequence):
+        raise TypeError(f"generators: must be a sequence of M generators, not {type(generators).__name__}")
+    for m, generator in enumerate(generators):
+        check_generator(f"generators[{m}]", generator)
+    if len(generators) == 0:
+        raise ValueError("generators: there are none; must be one for each model")
+    if len({id(g) for g in generators}) < len(generators):
+        raise ValueError("generators: one stands there twice; each model must have its own")
+    return len(generators)
+
+
 def _checked_rates(
     count: int,
     lr: float | Sequence[float],
@@ -217,8 +240,6 @@ def _checked_rates(
     weight_decay: float | Sequence[float],
 ) -> dict[str, list[float]]:
     """Return M of each rate."""
-    if count == 0:
-        raise ValueError("generators: there are none; must be one for each model")
     rates = {}
     for name, value in (("lr", lr), ("momentum", momentum), ("weight_decay", weight_decay)):
         rates[name] = list(value) if isinstance(value, Sequence) else [value] * count
@@ -232,9 +253,8 @@ def _checked_rates(
     return rates
 
 
-def _check_stack(stack: nn.Module, generators: Sequence[torch.Generator]) -> None:
-    if len({id(g) for g in generators}) < len(generators):
-        raise ValueError("generators: one stands there twice; each model must have its own")
+def _check_stack(stack: nn.Module, inputs: Tensor, generators: Sequence[torch.Generator]) -> None:
+    check_trainable("stack", stack, inputs)
     for name, parameter in stack.named_parameters():
         if parameter.shape[:1] != (len(generators),):
             raise ValueError(

@@ -11,7 +11,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lrlib import runtime
-from lrlib.train.checks import check_course, check_data, check_fit, check_rates
+from lrlib.train.checks import (
+    check_course,
+    check_data,
+    check_fit,
+    check_generator,
+    check_rates,
+    check_trainable,
+)
 
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"cross_entropy": F.cross_entropy, "mse": F.mse_loss}
 
@@ -78,6 +85,8 @@ def train(
             weights that are not finite.
     """
     check_data(x, y)
+    check_trainable("net", net, x)
+    check_generator("generator", generator)
     check_rates(lr, optimiser, momentum, weight_decay)
     due = check_course(steps, batch_size, x.shape[0], loss, checkpoints)
     optimise = _optimiser(net, optimiser, lr, momentum, weight_decay, decoupled)
@@ -92,7 +101,7 @@ def train(
         rows = next(batches)
         outputs, targets = net(x[rows]), y[rows]
         if step == 0:
-            check_fit(outputs, targets, loss)
+            check_fit(outputs, targets, loss, all_targets=y)
         batch_loss = LOSSES[loss](outputs, targets)
         losses[step] = batch_loss.item()
         if not np.isfinite(losses[step]):
