@@ -44,6 +44,9 @@ def _parser() -> argparse.ArgumentParser:
         default="auto",
         help="auto: $LRLIB_DEVICE where it is set, else the fastest that torch sees",
     )
+    run.add_argument(
+        "--unless-current", action="store_true", help="leave a stored run that is not stale as it is"
+    )
     run.set_defaults(command=_run)
 
     results = commands.add_parser("results", help="list the stored results, and which of them are stale")
@@ -85,24 +88,35 @@ def _run(chosen: argparse.Namespace) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 1
+    if chosen.unless_current and _is_current(chosen.name, chosen.preset):
+        print(f"{chosen.name}-{chosen.preset}: is stored and current")
+        return 0
     stored = experiments.run(chosen.name, chosen.preset)
     print(f"{stored.name}-{stored.preset}: stored as {stored.path}")
     return 0
 
 
+def _is_current(name: str, preset: str) -> bool:
+    try:
+        return not experiments.stale(experiments.load(name, preset))
+    except store.StoreError:
+        return False
+
+
 def _results(_: argparse.Namespace) -> int:
-    rows = []
+    rows, damaged = [], False
     for name, preset in store.names():
         try:
             rows.append([f"{name}-{preset}", *_described(store.load(name, preset))])
         except store.StoreError as problem:
             rows.append([f"{name}-{preset}", *["-"] * 6, f"DAMAGED: {problem}"])
+            damaged = True
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
     if not rows:
         print(f"none in {store.folder()}; make one with: python -m lrlib run NAME --preset full")
-    return 0
+    return int(damaged)
 
 
 def _described(run: store.StoredRun) -> list[str]:

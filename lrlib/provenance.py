@@ -17,6 +17,8 @@ from typing import Any
 from lrlib import runtime
 
 _PACKAGE = Path(__file__).parent
+# When each file was last changed as lrlib was imported, which imports this module before any experiment.
+_LOADED = {path: path.stat().st_mtime_ns for path in _PACKAGE.rglob("*.py")}
 
 # Parts of lrlib that compute nothing of a result: they check, keep, draw or report.
 NOT_COUNTED = {
@@ -41,13 +43,23 @@ def origin(module: str) -> dict[str, Any]:
 
     ``device`` in words, ``commit`` (see :func:`commit`), ``versions`` of the packages, and ``code`` (see
     :func:`code`). To be taken when a run starts: what is edited or committed while it goes on is not its code.
+
+    Raises ``RuntimeError`` where a file of the code was changed after lrlib was imported: what would run is not it.
     """
+    files = code(module)
+    now = {_PACKAGE / name: (_PACKAGE / name).stat().st_mtime_ns for name in files}
+    changed = [path.relative_to(_PACKAGE).as_posix() for path, at in now.items() if _LOADED.get(path, at) != at]
+    if changed:
+        raise RuntimeError(
+            f"lrlib: {', '.join(changed)} changed after it was imported; restart Python, so that the code that runs "
+            "is the one that is recorded"
+        )
     return {
         "device": runtime.device_name(),
         "commit": commit(),
         "versions": {p: version(p) for p in ("lrlib", "torch", "numpy", "pandas")}
         | {"python": platform.python_version()},
-        "code": code(module),
+        "code": files,
     }
 
 

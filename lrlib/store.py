@@ -78,7 +78,12 @@ def load(name: str, preset: str = "full") -> StoredRun:
     """
     for place in _places():
         if _manifest(place, name, preset).is_file():
-            return _read(place, name, preset)
+            run = _read(place, name, preset)
+            if place == folder() and run.path == _tables(place, name, preset)[1]:
+                # Its writer was killed before the last step, or is at it. Who has the lock puts that in order.
+                with suppress(StoreError, OSError), writing(name, preset):
+                    run = _read(place, name, preset)
+            return run
     raise StoreError(
         f"{name}-{preset}: no stored run in {', '.join(map(str, _places()))}; "
         f"make it with: python -m lrlib run {name} --preset {preset}"

@@ -85,6 +85,16 @@ def test_directions_are_the_teacher_s_row_space_first(rank):
     np.testing.assert_allclose(seen[:rank], np.linalg.svd(weight.numpy())[1][:rank], rtol=1e-6)
 
 
+def test_the_other_directions_are_the_axes_made_orthogonal_to_it_one_by_one():
+    made = students.task(replace(SMALL, teacher_rank=2), seed=5)
+    basis = list(made.directions[:, :2].T.numpy())  # Gram and Schmidt, in float64
+    for axis in np.eye(8)[:6]:
+        rest = axis - sum((b @ axis) * b for b in basis)
+        basis.append(rest / np.linalg.norm(rest))
+    # up to sign, which no sensitivity sees; two float64 algorithms, and axes are far from dependent
+    np.testing.assert_allclose(np.abs(np.array(basis) @ made.directions.numpy()), np.eye(8), atol=1e-10)
+
+
 # --- stacks ---
 
 

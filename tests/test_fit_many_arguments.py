@@ -57,6 +57,16 @@ CASES = {
         ValueError,
         "generators: one stands there twice; each model must have its own",
     ),
+    "generators that are seeds": (
+        {"generators": [0, 1]},
+        TypeError,
+        r"generators\[0\]=0: must be a torch\.Generator, not int",
+    ),
+    "one generator for all": (
+        {"generators": ONE},
+        TypeError,
+        "generators: must be a sequence of M generators, not Generator",
+    ),
     "more generators than models": (
         {"generators": [generator(seed) for seed in range(3)]},
         ValueError,
@@ -134,6 +144,37 @@ CASES = {
         ValueError,
         r"y: one batch is torch\.float32 of shape \(16, 3\); with loss='cross_entropy' it must be int64 of shape \(n,\)",
     ),
+    "a class too many, late in the data": (
+        {
+            "loss": "cross_entropy",
+            "y": torch.cat([CLASSES[1:], torch.tensor([3])]),
+            "batch_size": 1,
+            "steps": 1,
+        },
+        ValueError,
+        "y: classes are 0 to 3; must be 0 to 2, one an output",
+    ),
+    "classes of two dtypes": (
+        {"loss": "cross_entropy", "y": [CLASSES, CLASSES.int()]},
+        TypeError,
+        r"y: dtypes are \[torch\.int64, torch\.int32\]; must all be the same",
+    ),
+    "x of another dtype than the weights": (
+        {"x": X.double()},
+        TypeError,
+        r"x: is torch\.float64 on cpu; must be as the parameters of stack, torch\.float32 on cpu",
+    ),
+    "x of another width": ({"x": X[:, :4]}, ValueError, r"x: shape is \(2, 8, 4\); must be \(2, n, 5\)"),
+    "a list of networks": (
+        {"stack": [MLP([5, 3], generator=generator(0))] * 2},
+        TypeError,
+        r"stack: must be a torch\.nn\.Module, not list",
+    ),
+    "no parameters": (
+        {"stack": nn.ReLU()},
+        ValueError,
+        "stack: has no parameters; there is nothing to train",
+    ),
     "a class too many": (
         {"loss": "cross_entropy", "y": CLASSES + 1, "batch_size": N},
         ValueError,
@@ -165,6 +206,11 @@ CASES = {
     ),
     "loss": ({"loss": "hinge"}, ValueError, "loss='hinge': must be one of 'cross_entropy', 'mse'"),
     "optimiser": ({"optimiser": "lion"}, ValueError, "optimiser='lion': must be one of 'sgd', 'adam'"),
+    "checkpoints no sequence": (
+        {"checkpoints": 5},
+        TypeError,
+        "checkpoints=5: must be a sequence of integers, or None",
+    ),
     "checkpoints": ({"checkpoints": (0, 5)}, ValueError, r"checkpoints=\[0, 5\]: .* to steps=4 at the most"),
     # what the stack and the measure give back
     "the stack's output": (

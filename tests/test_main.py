@@ -164,9 +164,27 @@ def test_a_run_that_is_already_running_is_refused_in_words(results, monkeypatch,
     assert "batch_size-quick: another process runs this" in capsys.readouterr().err
 
 
-def lines_of_results(capsys):
+def test_run_leaves_a_current_run_as_it_is_where_that_is_asked_for(results, monkeypatch, capsys):
+    monkeypatch.setattr(batch_size, "CONFIGS", {"quick": OneConfig()})
+    monkeypatch.setattr(experiments, "run", lambda name, preset: kept(name, **origin))
+    origin = provenance.origin("lrlib.experiments.batch_size")
+    command = ["run", "batch_size", "--unless-current"]
+    assert main(command) == 0  # there is none
+    assert "stored as" in capsys.readouterr().out
+    monkeypatch.setitem(origin, "commit", "a second run")
+    assert main(command) == 0
+    assert capsys.readouterr().out == "batch_size-quick: is stored and current\n"
+    assert main(command[:-1]) == 0
+    assert store.load("batch_size", "quick").manifest["commit"] == "a second run"
+    monkeypatch.setattr(batch_size, "CONFIGS", {"quick": OneConfig(seeds=(0,))})  # which makes it stale
+    monkeypatch.setitem(origin, "commit", "a third")
+    assert main(command) == 0
+    assert store.load("batch_size", "quick").manifest["commit"] == "a third"
+
+
+def lines_of_results(capsys, *, status=0):
     """What ``results`` prints of the test's own runs: line -> its columns."""
-    assert main(["results"]) == 0
+    assert main(["results"]) == status
     lines = capsys.readouterr().out.splitlines()
     return {line.split()[0]: line for line in lines}
 
@@ -201,7 +219,7 @@ def test_columns_of_results_are_aligned(results, capsys):
 def test_results_goes_past_a_damaged_run_and_says_what_is_wrong(results, capsys):
     kept("zest")
     results.path.write_bytes(gzip.compress(b"seed,rank\n0,9\n"))
-    lines = lines_of_results(capsys)
+    lines = lines_of_results(capsys, status=1)
     assert re.search(r"DAMAGED: .*probe-quick.csv.gz: SHA-256 is .*, its manifest says", lines["probe-quick"])
     assert "2 rows" in lines["zest-quick"]
 

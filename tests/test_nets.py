@@ -189,6 +189,29 @@ def test_networks_that_cannot_be_stacked_are_named(nets, message):
         MLPStack(nets)
 
 
+@pytest.mark.parametrize(
+    ("nets", "message"),
+    [
+        (
+            [*several(1), several(1)[0].double()],
+            r"nets: dtypes are \['torch.float32', 'torch.float64'\]; must be one",
+        ),
+        ([*several(1), torch.nn.Linear(5, 3)], r"nets\[1\]: must be an MLP, not Linear"),
+    ],
+)
+def test_what_is_no_stack_of_mlps_of_one_kind_is_named(nets, message):
+    with pytest.raises(TypeError, match=message):
+        MLPStack(nets)
+
+
+@pytest.mark.parametrize("shape", [(3, 7, 4), (2, 7, 5), (7, 5)])
+def test_inputs_of_another_shape_than_the_stack_takes_are_named(shape):
+    with pytest.raises(
+        ValueError, match=rf"x: shape is \({', '.join(map(str, shape))}\); must be \(3, n, 5\)"
+    ):
+        MLPStack(several())(torch.zeros(shape))
+
+
 @pytest.mark.parametrize("m", [3, -1])
 def test_a_network_that_is_not_in_the_stack_is_named(m):
     with pytest.raises(IndexError, match=f"m={m}: must be 0 to 2"):

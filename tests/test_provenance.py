@@ -226,6 +226,15 @@ def test_an_origin_is_plain_json_and_names_the_device(monkeypatch):
     assert origin["versions"].keys() == {"lrlib", "torch", "numpy", "pandas", "python"}
 
 
+def test_code_that_was_edited_after_its_import_is_not_recorded_as_what_ran(monkeypatch):
+    edited = provenance._PACKAGE / "rank.py"
+    assert provenance._LOADED[edited] == edited.stat().st_mtime_ns
+    monkeypatch.setitem(provenance._LOADED, edited, 0)
+    with pytest.raises(RuntimeError, match=r"^lrlib: rank\.py changed after it was imported; restart Python"):
+        provenance.origin("lrlib.experiments.batch_size")
+    assert provenance.origin("lrlib.train.checks")  # does not depend on it
+
+
 def test_the_commit_is_this_clone_s_and_nobody_else_s(tmp_path, monkeypatch):
     if (provenance._PACKAGE.parent / ".git").exists():
         assert re.fullmatch(r"[0-9a-f]{40}\+?", provenance.commit())

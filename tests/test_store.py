@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pandas as pd
 import pytest
+from filelock import FileLock
 
 from lrlib import store
 
@@ -115,21 +116,27 @@ def test_a_failed_write_leaves_the_old_run_and_nothing_else(results, monkeypatch
 
 
 def test_a_run_waits_in_its_place_until_its_manifest_is_there(results):
-    """What a kill leaves between the manifest and the last step: read, never written, put in order by a writer."""
+    """What a kill leaves between the manifest and the last step: a reader finishes it, unless a writer is at work."""
     path = save().path
     old = path.read_bytes()
     save(TABLE.assign(seed=9))
     coming = results / ".made-quick.csv.gz.next"
     path.rename(coming)
     path.write_bytes(old)
-    assert store.load("made", "quick").table.seed.tolist() == [9, 9]
-    path.unlink()
-    assert store.load("made", "quick").table.seed.tolist() == [9, 9]  # the very first run of a name
-    assert files(results) == [".made-quick.csv.gz.next", "made-quick.json"]
+    new = coming.read_bytes()
+    with FileLock(results / ".made-quick.lock"):  # not ours, as another process would hold it
+        assert store.load("made", "quick").table.seed.tolist() == [9, 9]
+        path.unlink()
+        assert store.load("made", "quick").path == coming  # the very first run of a name
+        assert files(results) == [".made-quick.csv.gz.next", "made-quick.json"]
+    run = store.load("made", "quick")
+    assert (run.path, run.table.seed.tolist()) == (path, [9, 9])
+    assert files(results) == ["made-quick.csv.gz", "made-quick.json"]
+    assert path.read_bytes() == new
+    path.rename(coming)
     with store.writing("made", "quick"):
         pass
     assert files(results) == ["made-quick.csv.gz", "made-quick.json"]
-    assert store.load("made", "quick").path == path
 
 
 def test_what_a_killed_writer_left_half_done_is_removed_by_the_next(results):

@@ -194,6 +194,24 @@ def test_log_steps_that_cannot_be_are_named(arguments, options, error, message):
         ({"weight_decay": -0.1}, ValueError, "weight_decay=-0.1: must be finite and at least 0"),
         ({"checkpoints": (0, 5, 3)}, ValueError, r"checkpoints=\[0, 5, 3\]: must increase"),
         ({"checkpoints": (0, 1.5)}, TypeError, r"checkpoints\[1\]=1.5: must be an integer, not float"),
+        ({"checkpoints": 5}, TypeError, "checkpoints=5: must be a sequence of integers, or None"),
+        ({"generator": 3}, TypeError, r"generator=3: must be a torch\.Generator, not int"),
+        ({"net": torch.nn.ReLU()}, ValueError, "net: has no parameters; there is nothing to train"),
+        ({"net": len}, TypeError, r"net: must be a torch\.nn\.Module, not builtin_function_or_method"),
+        (
+            {"x": torch.zeros(N, D, dtype=torch.float32)},
+            TypeError,
+            r"x: is torch\.float32 on cpu; must be as the parameters of net, torch\.float64 on cpu",
+        ),
+        (
+            {
+                "y": torch.arange(N).clamp_min(N - 2) - N + 2 + OUT - 1,
+                "loss": "cross_entropy",
+                "batch_size": 1,
+            },
+            ValueError,
+            f"y: classes are {OUT - 1} to {OUT}; must be 0 to {OUT - 1}, one an output",
+        ),
         ({"y": [1, 2]}, TypeError, "y: must be a torch.Tensor, not list"),
         (
             {"y": torch.zeros(N)},
@@ -227,4 +245,4 @@ def test_bad_arguments_are_named(change, error, message):
         "generator": generator(0),
     }
     with pytest.raises(error, match=message):
-        train(net, **settings | change)
+        train(**{"net": net} | settings | change)

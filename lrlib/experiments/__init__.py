@@ -21,12 +21,12 @@ PRESETS = ("quick", "full")
 def run(name: str, preset: str = "quick") -> store.StoredRun:
     """Run an experiment, store its table and manifest (:mod:`lrlib.store`), and return them.
 
-    ``"quick"`` takes about a minute on one CPU core and needs no download; ``"full"`` is the study that the
-    book shows. A run that was killed goes on where it was. An earlier stored run is replaced when the new one
-    is complete. One process at a time runs a preset of an experiment.
+    ``"quick"`` takes about a minute on one CPU core and, but for ``fashion_mnist``, needs no download;
+    ``"full"`` is the study that the book shows. A run that was killed goes on where it was. An earlier stored
+    run is replaced when the new one is complete. One process at a time runs a preset of an experiment.
 
-    Raises ``ValueError`` for an unknown name or preset, :class:`lrlib.store.StoreError` where another process
-    runs this, and what the experiment raises.
+    Raises ``ValueError`` for an unknown name or preset, ``RuntimeError`` where lrlib was edited after it was
+    imported, :class:`lrlib.store.StoreError` where another process runs this, and what the experiment raises.
     """
     module = _module(name, preset)
     config = module.CONFIGS[preset]

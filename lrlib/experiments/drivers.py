@@ -1,7 +1,8 @@
 """What drives the fall of local rank? One factor at a time is changed, and the pairs that matter.
 
 The base is a 3-layer ReLU MLP that learns a teacher of rank 3 from 1,000 inputs, by SGD with weight decay. Runs last
-until the clock eta * lambda * t shows 4, or for 40,000 steps, if that is less.
+until the clock eta * lambda * t, with momentum the corrected one, shows 4, or for 40,000 steps, if that is less;
+without weight decay 20,000 steps (once 80,000), and Adam with coupled decay, which has no such clock, as many as the base.
 """
 
 from dataclasses import replace

@@ -1,7 +1,8 @@
 """Does a student's local rank find its Gaussian teacher's rank? Teachers of rank 1 to 8, students of depth 2 to 6.
 
 The synthetic experiment of Patel & Shwartz-Ziv 2024 (arXiv 2410.07687), whose hyper-parameters are not public. Weight
-decay and the length of training make eta * lambda * t = 15, long enough for the first layer, the slowest.
+decay and the length of training make eta * lambda * t = 15, long enough for the first layer, the slowest; where the
+decay itself is varied, 10,000 steps as well.
 """
 
 from dataclasses import replace

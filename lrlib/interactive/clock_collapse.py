@@ -190,11 +190,12 @@ class ClockCollapse(Figure):
         if found.reached:
             ax.axvspan(found.lowest, found.highest, color="black", alpha=0.09, linewidth=0)
             ax.axvline(found.median, color="black", linewidth=0.8, linestyle=":")
+        dimmed = self.highlighted in [(curve.group, curve.name) for curve in self._shown_curves()]
         for curve in self._shown_curves():
             chosen = (curve.group, curve.name) == self.highlighted
             style = _group_style(self.groups.index(curve.group))
             steps, (mean, low, high) = curve.opened()
-            times, strength = steps * curve.per_step(time), 1.0 if chosen or not self.highlighted else 0.35
+            times, strength = steps * curve.per_step(time), 1.0 if chosen or not dimmed else 0.35
             if chosen:
                 ax.fill_between(times, low, high, color=style["color"], alpha=0.25, linewidth=0)
             ax.plot(times, mean, linewidth=2.4 if chosen else 1.1, alpha=strength, zorder=2 + chosen, **style)

@@ -218,7 +218,7 @@ function playback(button, { advance, atEnd, pause = 220 }) {
     if (timer !== null) return stop();
     timer = setInterval(tick, pause);
     label();
-    return advance();
+    return tick();
   };
   button.hidden = matchMedia("(prefers-reduced-motion: reduce)").matches;
   label();

@@ -33,6 +33,7 @@ class TrainingExplorer(Figure):
         table: rows as the experiments of :mod:`lrlib.experiments` store them, with the columns ``by``, ``seed``,
             ``step``, ``layer``, ``reading``, ``eps``, ``mean``, ``stderr`` and, where there are spectra,
             ``values``. Layer "network": ``train_loss``, ``test_loss``, ``train_accuracy``, ``test_accuracy``.
+            Variants that are compared have layers of one shape; each has its own steps.
             Other layers: ``absolute``, ``relative`` and ``data-scaled`` at any thresholds, ``effective``,
             ``stable``; and in ``values`` ``jacobian_spectrum`` and ``weight_spectrum`` as "1:3.2 2:2.97 ...", and
             ``input_sensitivity``, ``sqrt(E |dp_l/dx_i|^2)``, as "0.1 0.2 ...", at all steps and seeds or some.

@@ -188,6 +188,23 @@ def drawn_still(figure):
     return canvas
 
 
+def test_a_highlight_that_is_not_shown_dims_nothing():
+    figure = ClockCollapse(made_up_curves())
+    figure.shown, figure.highlighted = GROUPS[:1], (GROUPS[0], figure.half_times["name"].iloc[0])
+
+    def strengths():
+        return {
+            line.get_alpha()
+            for ax in drawn_still(figure).axes
+            for line in ax.lines
+            if len(line.get_xdata()) > 2
+        }
+
+    assert strengths() == {1.0, 0.35}
+    figure.shown = GROUPS[1:3]
+    assert strengths() == {1.0}
+
+
 def test_the_still_shows_the_table_on_the_three_axes():
     table = made_up_curves()
     figure = ClockCollapse(table)

@@ -369,6 +369,24 @@ def test_play_goes_from_the_first_step_to_the_last_and_stops(table, show):
     assert play.is_visible()  # its name is no longer "Pause"
 
 
+def test_play_stops_at_the_last_step_when_that_is_the_next(table, show):
+    page = show(TrainingExplorer(table).page())
+    page.locator("[data-control=step]").press("ArrowLeft")
+    page.evaluate(
+        """() => {
+          const model = document.querySelector('.lr-mount').lrModel;
+          window.seen = [];
+          model.on('change:step', () => window.seen.push(model.get('step')));
+        }"""
+    )
+    play = page.get_by_role("button", name="Play the training")
+    play.click()
+    assert page.evaluate("window.seen") == [1000]
+    assert play.is_visible()  # stopped already: its name is not "Pause"
+    page.wait_for_timeout(600)  # two more ticks, if there were any
+    assert page.evaluate("window.seen") == [1000]
+
+
 def test_reduced_motion_has_no_play_button(table, show):
     page = show(TrainingExplorer(table).page(), reduced_motion="reduce")
     assert not page.locator("[data-control=play]").is_visible()
