@@ -48,7 +48,9 @@ def origin(module: str) -> dict[str, Any]:
     """
     files = code(module)
     now = {_PACKAGE / name: (_PACKAGE / name).stat().st_mtime_ns for name in files}
-    changed = [path.relative_to(_PACKAGE).as_posix() for path, at in now.items() if _LOADED.get(path, at) != at]
+    changed = [
+        path.relative_to(_PACKAGE).as_posix() for path, at in now.items() if _LOADED.get(path, at) != at
+    ]
     if changed:
         raise RuntimeError(
             f"lrlib: {', '.join(changed)} changed after it was imported; restart Python, so that the code that runs "

@@ -83,6 +83,7 @@ class ClockCollapse(Figure):
     javascript = HERE / "clock_collapse.js"
     still_colours = 128  # with 64, the colours of twelve groups came out as one another's
     more_javascript = (HERE / "clock_plot.js",)
+    lazy = True
     time = traitlets.Unicode().tag(sync=True)
     shown = traitlets.List(traitlets.Unicode()).tag(sync=True)
     highlighted = traitlets.Tuple(traitlets.Unicode(), traitlets.Unicode(), allow_none=True).tag(sync=True)
@@ -168,6 +169,12 @@ class ClockCollapse(Figure):
             f"step, and against that clock corrected for the optimiser, with the time at which each falls to half. "
             f"Time axis and groups can be chosen, and a curve highlighted."
         )
+
+    def page_heights(self) -> tuple[int, int]:
+        """Return about how many pixels the figure is high in a page, wide and on a phone; a test measures it."""
+        table = 52 + 30 * len(self.groups)
+        wide, narrow = (_chip_rows(self.groups, width) for width in (690, 360))
+        return 645 + 40 * wide + table, 711 + 50 * narrow + table
 
     def draw_still(self, canvas: Canvas) -> None:
         """Draw the curves that are shown on the three axes, side by side, with the spread above each."""
@@ -267,3 +274,14 @@ def _spread(curves: list[Curve], time: str) -> HalfTimeSpread:
         return HalfTimeSpread(len(curves), 0, *[float("nan")] * 4)
     lowest, highest = float(times.min()), float(times.max())
     return HalfTimeSpread(len(curves), len(times), lowest, float(np.median(times)), highest, highest / lowest)
+
+
+def _chip_rows(groups: list[str], width: float) -> int:
+    """Return about how many rows the groups' switches take in a page, so many pixels wide."""
+    rows, left = 1, width
+    for group in groups:
+        chip = 90 + 7.2 * len(group)
+        if chip > left and left < width:
+            rows, left = rows + 1, width
+        left -= chip
+    return rows

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
-from clock_examples import made_up_curves, run
+from clock_examples import full_table, made_up_curves, run
 from clock_page import (
     CORNERS,
     DIGITS,
@@ -24,12 +24,34 @@ from clock_page import (
 from lrlib.interactive import ClockCollapse
 
 pytestmark = pytest.mark.browser
+LINES = 100  # pixels by which what is kept free may miss the figure: two rows of switches
 
 
 @pytest.fixture
 def still(show):
     """Show a page whose curves do not glide."""
     return lambda body, **options: show(body, reduced_motion="reduce", **options)
+
+
+@pytest.mark.parametrize("width", [374, 704])  # of the window: 8 pixels more to each side than the figure's
+@pytest.mark.parametrize("groups", [1, 6, 12])
+def test_the_room_kept_for_it_is_as_high_as_it_is(show, width, groups):
+    table = full_table() if groups > 6 else made_up_curves()
+    figure = ClockCollapse(table[table["group"].isin(table["group"].unique()[:groups])])
+    page = show(figure.page(), width=width)
+    height = page.locator(".lr-figure").evaluate("e => e.getBoundingClientRect().height")
+    assert abs(height - figure.page_heights()[width < 600]) <= LINES
+
+
+def test_it_is_drawn_when_it_is_scrolled_to(show):
+    far = '<div style="height: 5000px"></div>'  # further than the 600 pixels at which a figure is drawn
+    page = show(far + ClockCollapse(made_up_curves()).page() + far, ready=0)
+    page.wait_for_timeout(300)
+    assert page.locator(".lr-figure").count() == 0
+    assert page.locator(".lr-waiting").text_content() == ClockCollapse(made_up_curves()).title
+    page.evaluate("scrollTo(0, 4000)")
+    page.wait_for_function("document.querySelector('.lr-figure')?.dataset.ready === 'true'")
+    assert page.locator(".lr-waiting").count() == 0
 
 
 # --- what is shown -------------------------------------------------------------------------------------------------
