@@ -104,19 +104,18 @@ def _is_current(name: str, preset: str) -> bool:
 
 
 def _results(_: argparse.Namespace) -> int:
-    rows, damaged = [], False
+    rows = []
     for name, preset in store.names():
         try:
             rows.append([f"{name}-{preset}", *_described(store.load(name, preset))])
         except store.StoreError as problem:
             rows.append([f"{name}-{preset}", *["-"] * 6, f"DAMAGED: {problem}"])
-            damaged = True
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip())
     if not rows:
         print(f"none in {store.folder()}; make one with: python -m lrlib run NAME --preset full")
-    return int(damaged)
+    return int(any(row[-1].startswith("DAMAGED") for row in rows))
 
 
 def _described(run: store.StoredRun) -> list[str]:

@@ -139,6 +139,18 @@ def test_a_run_waits_in_its_place_until_its_manifest_is_there(results):
     assert files(results) == ["made-quick.csv.gz", "made-quick.json"]
 
 
+def test_a_run_that_waits_is_read_where_nothing_may_be_written(results, monkeypatch):
+    path = save().path
+    coming = results / ".made-quick.csv.gz.next"
+    path.rename(coming)
+
+    def refuse(*arguments, **options):
+        raise PermissionError("read-only file system")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    assert store.load("made", "quick").path == coming
+
+
 def test_what_a_killed_writer_left_half_done_is_removed_by_the_next(results):
     save()
     for name in (".made-quick.csv.gz.next", ".made-quick.csv.gz.next.x1.part", ".made-quick.json.x2.part"):

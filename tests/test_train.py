@@ -10,6 +10,12 @@ from lrlib.train import accuracy, log_steps, train
 N, D, OUT = 24, 5, 2
 
 
+class OnGPU(torch.Generator):
+    """A generator that says that it is on a GPU, where there may be none."""
+
+    device = torch.device("cuda:0")
+
+
 def problem(seed: int = 0) -> tuple[MLP, torch.Tensor, torch.Tensor]:
     g = generator(seed)
     net = MLP([D, OUT], bias=False, generator=g).double()
@@ -196,6 +202,11 @@ def test_log_steps_that_cannot_be_are_named(arguments, options, error, message):
         ({"checkpoints": (0, 1.5)}, TypeError, r"checkpoints\[1\]=1.5: must be an integer, not float"),
         ({"checkpoints": 5}, TypeError, "checkpoints=5: must be a sequence of integers, or None"),
         ({"generator": 3}, TypeError, r"generator=3: must be a torch\.Generator, not int"),
+        (
+            {"generator": OnGPU()},
+            TypeError,
+            "generator: is on cuda:0; must be on the CPU, so that a seed means one order",
+        ),
         ({"net": torch.nn.ReLU()}, ValueError, "net: has no parameters; there is nothing to train"),
         ({"net": len}, TypeError, r"net: must be a torch\.nn\.Module, not builtin_function_or_method"),
         (

@@ -1,6 +1,7 @@
 """RankExplorer in a real browser: mouse, keyboard, finger, any width, and the counts that Python makes."""
 
 import pytest
+from cleaning_up import check_cleaning_up_stops_everything
 from explorer_examples import SETTINGS, STEPS, WIDTHS, counted, made_up_spectra
 
 from lrlib.interactive import RankExplorer
@@ -200,21 +201,7 @@ def test_two_explorers_on_a_page_do_not_move_each_other(spectra, show):
 
 
 def test_cleaning_up_stops_everything(spectra, show):
-    page = show(RankExplorer(STEPS, spectra).page())
-    page.get_by_role("button", name="Play the training").click()
-    left = page.evaluate("""async () => {
-        const mount = document.querySelector(".lr-mount");
-        const root = mount.querySelector(".lr-figure");
-        const slider = root.querySelector("[data-control=step]");
-        mount.lrCleanup();
-        const step = mount.lrModel.get("step");
-        slider.value = 2;
-        slider.dispatchEvent(new Event("input"));
-        await new Promise((resolve) => setTimeout(resolve, 500));
-        const listeners = [...mount.lrModel.listeners.values()].reduce((n, set) => n + set.size, 0);
-        return [root.isConnected, listeners, mount.lrModel.get("step") === step];
-    }""")
-    assert left == [False, 0, True]
+    check_cleaning_up_stops_everything(show(RankExplorer(STEPS, spectra).page()), "step")
 
 
 @pytest.mark.parametrize(

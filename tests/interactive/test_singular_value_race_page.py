@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from cleaning_up import check_cleaning_up_stops_everything
 
 from lrlib.interactive import SingularValueRace, base
 from lrlib.interactive.singular_value_race import DECAYS, STARTS, THRESHOLDS, TIMES
@@ -356,21 +357,7 @@ def test_two_races_on_a_page_do_not_move_each_other(show):
 
 
 def test_cleaning_up_stops_everything(show):
-    page = show(SingularValueRace().page())
-    page.get_by_role("button", name="Play the training").click()
-    left = page.evaluate("""async () => {
-        const mount = document.querySelector(".lr-mount");
-        const root = mount.querySelector(".lr-figure");
-        const slider = root.querySelector("[data-control=time]");
-        mount.lrCleanup();
-        const time = mount.lrModel.get("time");
-        slider.value = 2;
-        slider.dispatchEvent(new Event("input"));
-        await new Promise((resolve) => setTimeout(resolve, 300));
-        const listeners = [...mount.lrModel.listeners.values()].reduce((n, set) => n + set.size, 0);
-        return [root.isConnected, listeners, mount.lrModel.get("time") === time];
-    }""")
-    assert left == [False, 0, True]
+    check_cleaning_up_stops_everything(show(SingularValueRace().page()), "time")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """TrainingExplorer in a real browser: drawn when it comes near, within the page, and gone when it is cleaned up."""
 
 import pytest
+from cleaning_up import check_cleaning_up_stops_everything
 from explorer_examples import made_up_spectra
 from training_examples import SHAPE, large_table, made_up_table
 
@@ -211,20 +212,7 @@ def test_two_explorers_on_a_page_do_not_move_each_other(table, show):
 
 
 def test_cleaning_up_stops_everything(table, show):
-    page = show(TrainingExplorer(table).page())
-    page.get_by_role("button", name="Play the training").click()
-    left = page.evaluate("""async () => {
-        const mount = document.querySelector(".lr-mount");
-        const slider = mount.querySelector("[data-control=step]");
-        mount.lrCleanup();
-        const step = mount.lrModel.get("step");
-        slider.value = 2;
-        slider.dispatchEvent(new Event("input"));
-        await new Promise((resolve) => setTimeout(resolve, 500));
-        const listeners = [...mount.lrModel.listeners.values()].reduce((n, set) => n + set.size, 0);
-        return [mount.querySelectorAll(".lr-figure").length, listeners, mount.lrModel.get("step") === step];
-    }""")
-    assert left == [0, 0, True]
+    check_cleaning_up_stops_everything(show(TrainingExplorer(table).page()), "step")
 
 
 @pytest.mark.parametrize("width", [390, 1280])
