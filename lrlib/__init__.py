@@ -1,6 +1,6 @@
 """lrlib: local rank of neural networks, the library behind The Local Rank Book."""
 
-from lrlib import data, experiments, nets, runtime, store, theory, train
+from lrlib import bottleneck, data, experiments, information, nets, runtime, store, theory, train
 from lrlib.jacobian import Counts, Spectra, jacobian_counts, jacobian_spectra
 from lrlib.rank import (
     LocalRank,
@@ -15,11 +15,13 @@ __all__ = [
     "Counts",
     "LocalRank",
     "Spectra",
+    "bottleneck",
     "count_above",
     "covariance_root",
     "data",
     "effective_rank",
     "experiments",
+    "information",
     "jacobian_counts",
     "jacobian_spectra",
     "local_rank",

@@ -1,0 +1,149 @@
+"""Canonical correlations of two Gaussian variables from their covariances, singular ones included."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float64
+from torch import Tensor
+
+from lrlib import _checks
+
+COARSEST = 0.01  # rounding in a correlation above which there is no answer worth returning
+SLACK = 16  # roundings per row that a covariance matrix may carry: for what is asymmetric or negative
+
+
+@dataclass(frozen=True)
+class WhitenedPair:
+    """x and y in white coordinates.
+
+    Attributes:
+        white_x: (r, d) float64, the map to white coordinates of x, white_x @ cov_x @ white_x.T = I; r is the rank
+            of cov_x.
+        cross: (r, s) float64, the covariance of white x and white y; its singular values are the correlations.
+        resolution: the rounding error to reckon with in a singular value of ``cross``.
+    """
+
+    white_x: Float64[Tensor, "r d"]
+    cross: Float64[Tensor, "r s"]
+    resolution: float
+
+
+@dataclass(frozen=True)
+class Canonical:
+    """Canonical correlations and the combinations of x that have them.
+
+    Attributes:
+        correlations: (d,) float64, descending, between 0 and 1. Where x has fewer correlated directions than d the
+            rest is 0; so are correlations below ``resolution``.
+        directions: (d, d) float64. Rows belong to the correlations and have covariance I among themselves:
+            directions @ cov_x @ directions.T = I. Rows from min(rank cov_x, rank cov_y) on are zero: nothing there
+            says anything about y. The entry of largest size in each row is positive; where correlations are equal,
+            any rotation among their rows would do as well.
+        resolution: the rounding error to reckon with in a correlation.
+    """
+
+    correlations: Float64[Tensor, " d"]
+    directions: Float64[Tensor, "d d"]
+    resolution: float
+
+    @property
+    def deterministic(self) -> bool:
+        """Whether some combination of x determines one of y: the largest correlation cannot be told from 1."""
+        return bool((1 - self.correlations[0]) <= self.resolution)
+
+
+def canonical(cov_x: Tensor, cov_y: Tensor, cov_xy: Tensor) -> Canonical:
+    """Return the canonical correlations between x and y, and the directions of x; arguments as :func:`whiten`.
+
+    >>> found = canonical(torch.eye(2), torch.eye(2), torch.diag(torch.tensor([0.3, 0.8])).double())
+    >>> found.correlations.round(decimals=6), found.directions.round(decimals=6)
+    (tensor([0.8000, 0.3000], dtype=torch.float64), tensor([[0., 1.],
+            [1., 0.]], dtype=torch.float64))
+    """
+    pair = whiten(cov_x, cov_y, cov_xy)
+    u, rho, _ = torch.linalg.svd(pair.cross, full_matrices=False)
+    rho = torch.where(rho > pair.resolution, rho.clamp_max(1.0), 0.0)
+    rows = u.T @ pair.white_x
+    largest = rows.gather(1, rows.abs().argmax(1, keepdim=True)) if len(rows) else rows[:, :1]
+    d = cov_x.shape[0]
+    correlations, directions = rho.new_zeros(d), rho.new_zeros(d, d)
+    correlations[: len(rho)], directions[: len(rho)] = rho, rows * torch.where(largest < 0, -1.0, 1.0)
+    return Canonical(correlations, directions, pair.resolution)
+
+
+def whiten(cov_x: Tensor, cov_y: Tensor, cov_xy: Tensor) -> WhitenedPair:
+    """Return x and y in coordinates with covariance I.
+
+    Variables are first divided by their standard deviations, so that no answer depends on their units. A direction
+    whose eigenvalue of the correlation matrix is at most d * eps * (the largest), eps the spacing of the coarsest
+    dtype given, has no variance: it is left out.
+
+    Args:
+        cov_x: (d, d) covariance of x, float32 or float64.
+        cov_y: (m, m) covariance of y.
+        cov_xy: (d, m) covariance of x with y.
+
+    Raises:
+        TypeError: if one is no float tensor.
+        ValueError: for a wrong shape, NaN, a covariance that is not symmetric, a joint covariance with a negative
+            eigenvalue, or covariances so near to singular that rounding would decide the answer.
+    """
+    for name, cov in (("cov_x", cov_x), ("cov_y", cov_y), ("cov_xy", cov_xy)):
+        _checks.matrix(name, cov)
+    for name, cov in (("cov_x", cov_x), ("cov_y", cov_y)):
+        if cov.shape[0] != cov.shape[1]:
+            raise ValueError(f"{name}: shape is {tuple(cov.shape)}; must be square")
+    if cov_xy.shape != (len(cov_x), len(cov_y)):
+        raise ValueError(
+            f"cov_xy: shape is {tuple(cov_xy.shape)}; must be ({len(cov_x)}, {len(cov_y)}), "
+            f"the number of variables of x and of y"
+        )
+    eps = max(torch.finfo(cov.dtype).eps for cov in (cov_x, cov_y, cov_xy))
+    cov_x, cov_y, cov_xy = (cov.detach().to("cpu", torch.float64) for cov in (cov_x, cov_y, cov_xy))
+    scale_x, scale_y = _scales(cov_x), _scales(cov_y)
+    corr_x = _symmetric("cov_x", cov_x / torch.outer(scale_x, scale_x), eps)
+    corr_y = _symmetric("cov_y", cov_y / torch.outer(scale_y, scale_y), eps)
+    corr_xy = cov_xy / torch.outer(scale_x, scale_y)
+    _refuse_indefinite(corr_x, corr_y, corr_xy, eps)
+    (map_x, condition_x), (map_y, condition_y) = _white(corr_x, eps), _white(corr_y, eps)
+    # whitening multiplies the rounding of the covariances by at most their condition numbers
+    resolution = eps * (len(cov_x) * condition_x + len(cov_y) * condition_y)
+    if resolution > COARSEST:
+        raise ValueError(
+            f"cov_x, cov_y: some variables are nearly combinations of others (condition numbers {condition_x:.1g} and "
+            f"{condition_y:.1g}); rounding of {resolution:.1g} in the correlations must be at most {COARSEST:g}"
+        )
+    return WhitenedPair(map_x / scale_x, map_x @ corr_xy @ map_y.T, resolution)
+
+
+def _scales(cov: Tensor) -> Tensor:
+    """Return standard deviations, with 1 for variables that do not vary."""
+    variances = cov.diagonal()
+    return torch.where(variances > 0, variances, 1.0).sqrt()
+
+
+def _symmetric(name: str, correlation: Tensor, eps: float) -> Tensor:
+    skew = (correlation - correlation.T).abs().max().item()
+    if skew > SLACK * len(correlation) * eps:
+        raise ValueError(
+            f"{name}: differs from its transpose by up to {skew:.2g} (at unit variances); must be symmetric"
+        )
+    return (correlation + correlation.T) / 2
+
+
+def _refuse_indefinite(corr_x: Tensor, corr_y: Tensor, corr_xy: Tensor, eps: float) -> None:
+    joint = torch.cat([torch.cat([corr_x, corr_xy], 1), torch.cat([corr_xy.T, corr_y], 1)])
+    values = torch.linalg.eigvalsh(joint)
+    if values[0] < -SLACK * len(joint) * eps * values.abs().max():
+        raise ValueError(
+            f"cov_x, cov_y, cov_xy: at unit variances the joint covariance has the eigenvalue {values[0]:.3g}; "
+            f"must be positive semi-definite"
+        )
+
+
+def _white(correlation: Tensor, eps: float) -> tuple[Tensor, float]:
+    """Return the map (r, d) to white coordinates and the condition number of what is kept, 1 if nothing is."""
+    values, vectors = torch.linalg.eigh(correlation)
+    kept = values > len(correlation) * eps * values[-1]
+    mapping = (vectors[:, kept] / values[kept].sqrt()).T
+    return mapping, (values[-1] / values[kept][0]).item() if kept.any() else 1.0
