@@ -14,7 +14,7 @@ CLEAN_UP = """async (control) => {
 }"""
 
 
-def check_cleaning_up_stops_everything(page, control):
-    """Play, clean up, and move the slider ``control`` of the removed figure: nothing is left to hear or to move."""
-    page.get_by_role("button", name="Play the training").click()
+def check_cleaning_up_stops_everything(page, control, play="Play the training"):
+    """Press the button ``play``, clean up, and move the slider ``control`` of the removed figure: nothing is left."""
+    page.get_by_role("button", name=play).click()
     assert page.evaluate(CLEAN_UP, control) == [False, 0, True]
