@@ -9,7 +9,7 @@ from scipy.special import digamma
 from sklearn.feature_selection import mutual_info_regression
 
 from lrlib import reference
-from lrlib.information import ksg_mi
+from lrlib.information import ksg, ksg_mi
 
 ROUNDING = 1e-12  # sums of digammas in another order
 
@@ -26,10 +26,18 @@ def estimates(rho: float, seeds: range, *, n: int, variant: int = 1, d: int = 1)
     return torch.tensor([e.value for e in found]), torch.tensor([e.stderr for e in found])
 
 
+@pytest.fixture(params=["trees", "all distances"])
+def both_ways(request, monkeypatch):
+    """Whatever the number of coordinates, once with each of the two searches."""
+    monkeypatch.setattr(ksg, "DENSE", 99 if request.param == "trees" else 1)
+    monkeypatch.setattr(ksg, "ROWS", 32)  # several blocks, the last of them smaller
+
+
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("variant", [1, 2])
 @pytest.mark.parametrize(
     ("n", "k", "d_x", "d_y"),
-    [(4, 3, 1, 1), (2, 1, 2, 1), (60, 3, 1, 1), (60, 1, 2, 3), (50, 7, 5, 1), (40, 39, 1, 5)],
+    [(4, 3, 1, 1), (2, 1, 2, 1), (60, 3, 1, 1), (60, 1, 2, 3), (50, 7, 5, 1), (40, 39, 1, 5), (40, 3, 9, 8)],
 )
 def test_equals_the_slow_twin(variant, n, k, d_x, d_y):
     g = torch.Generator().manual_seed(n + k)
@@ -39,6 +47,7 @@ def test_equals_the_slow_twin(variant, n, k, d_x, d_y):
     assert ksg_mi(x, y, k, variant=variant).value == pytest.approx(expected, abs=ROUNDING)
 
 
+@pytest.mark.usefixtures("both_ways")
 @pytest.mark.parametrize("variant", [1, 2])
 def test_equals_the_slow_twin_where_distances_tie_exactly(variant):
     # On a grid with a step of 1/8, many neighbours lie at exactly eps: only "<" or "<=" tells the variants' counts.
