@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from lrlib import experiments
-from lrlib.experiments import batch_size, depth, drivers, fashion_mnist, mnist, students, teacher
+from lrlib.experiments import batch_size, depth, drivers, estimators, fashion_mnist, mnist, students, teacher
 
 STUDENT = students.Student(n=20, inputs=5, outputs=3, teacher_rank=2, steps=5, batch_size=10)
 
@@ -39,6 +39,11 @@ SMALL = {
         batch_size.CONFIGS["quick"],
         n=20, hidden=(8,), seeds=(0, 1), batch_sizes=(4, 20), weight_decays=(0.0, 5e-3), steps=5, probes=4,
     ),
+    "estimators": replace(
+        estimators.CONFIGS["quick"],
+        cases=("normal-0.75", "channel-1"), seeds=(0, 1), sizes=(40, 80),
+        neural_cases=("channel-1",), neural_seeds=(1,), neural_sizes=(80,), neural_steps=5,
+    ),
 }  # fmt: skip
 MODULES = {
     "teacher": teacher,
@@ -47,6 +52,7 @@ MODULES = {
     "drivers": drivers,
     "depth": depth,
     "batch_size": batch_size,
+    "estimators": estimators,
 }
 CELLS = MODULES | {
     "teacher": students,
@@ -59,9 +65,18 @@ SWEPT = {
     "fashion_mnist": {"seed": "seeds", "weight_decay": "weight_decays"},
     "depth": {"seed": "seeds", "depth": "depths", "weight_decay": "weight_decays"},
     "batch_size": {"seed": "seeds", "batch_size": "batch_sizes", "weight_decay": "weight_decays"},
+    "estimators": {"seed": "seeds", "case": "cases", "n": "sizes"},
 }
 LISTED = ("teacher", "drivers")  # their configurations list variants, a factor and a level each
-CELLS_OF = {"teacher": 3, "drivers": 3, "mnist": 3, "fashion_mnist": 3, "depth": 8, "batch_size": 8}
+CELLS_OF = {
+    "teacher": 3,
+    "drivers": 3,
+    "mnist": 3,
+    "fashion_mnist": 3,
+    "depth": 8,
+    "batch_size": 8,
+    "estimators": 4,
+}
 
 
 def runs(table, name):
@@ -94,7 +109,7 @@ def test_run_stores_and_loads(name, tmp_path, monkeypatch):
     assert visible(tmp_path) == [f"{name}-quick.csv.gz", f"{name}-quick.json"]
     assert run.manifest["seeds"] == list(SMALL[name].seeds)
     assert runs(run.table, name) == planned(SMALL[name], name)
-    keys = [column for column in run.table.columns if column not in ("mean", "stderr", "values")]
+    keys = [column for column in run.table.columns if column not in ("mean", "value", "stderr", "values")]
     assert not run.table.duplicated(keys).any()
     assert experiments.load(name, "quick").table.equals(run.table)
     assert experiments.stale(run) == []

@@ -11,18 +11,24 @@ from unittest import mock
 import pandas as pd
 import pytest
 
-from lrlib import data, experiments
-from lrlib.experiments import batch_size, depth, drivers, fashion_mnist, mnist, students, teacher
+from lrlib import data, experiments, runtime
+from lrlib.experiments import batch_size, depth, drivers, estimators, fashion_mnist, mnist, students, teacher
+from lrlib.information import CASES
 from lrlib.store import StoreError
 
 MODULES = {
     "teacher": teacher, "mnist": mnist, "fashion_mnist": fashion_mnist, "drivers": drivers, "depth": depth,
-    "batch_size": batch_size,
+    "batch_size": batch_size, "estimators": estimators,
 }  # fmt: skip
 STEPS = 30  # of training that are made again
 # Relative to a reading: tables keep 6 digits; float32 training in a stack of another size, or with another torch or
 # processor, sums in another order. That rounds by 2^-24 at every sum, and 30 steps do not make it a thousandth.
 FLOAT32 = 1e-3
+DIGITS = 1e-5  # tables keep 6 digits of what was computed in float64
+TRAINED = (
+    "infonce",
+    "nwj",
+)  # in float32: on another processor they end elsewhere, but within their standard error
 # Counts jump: so many probes may hold a singular value, or unit, within that rounding of its threshold.
 TIES = 2
 COUNTED = ("absolute", "relative", "data-scaled", "active")
@@ -109,13 +115,18 @@ def test_the_stored_full_run_is_the_one_the_book_describes(name):
         planned = {
             (v.factor, v.level, seed): v.student.steps for v, seed in product(config.variants, config.seeds)
         }
+    elif name == "estimators":
+        columns = ["seed", "case", "n"]
+        planned = product(config.seeds, config.cases, config.sizes)
     else:
         swept = {"depth": ["depths"], "batch_size": ["batch_sizes"]}.get(name, [])
         columns = ["seed", *[field.removesuffix("s") for field in swept], "weight_decay"]
         levels = [getattr(config, field) for field in ("seeds", *swept, "weight_decays")]
         planned = dict.fromkeys(product(*levels), config.steps)
     assert set(run.table[columns].itertuples(index=False, name=None)) == set(planned)
-    if "step" in run.table:
+    if name == "estimators":
+        keys = [*columns, "estimator"]
+    elif "step" in run.table:
         assert run.table.groupby(columns).step.max().to_dict() == planned
         assert (run.table.groupby(columns).step.min() == 0).all()
         keys = [*columns, *KEYS]
@@ -168,6 +179,23 @@ def test_batch_sizes_begin_again_as_they_are_stored(size):
         found = batch_size._cell(config, seed, size, decay)
     rows = (table.seed == seed) & (table.batch_size == size) & (table.weight_decay == decay)
     assert_agree(found, table[rows & (table.step <= STEPS)], config.probes)
+
+
+@pytest.mark.parametrize("name", ["normal-0.75", "spiral-3x3", "channel-clusters"])
+def test_estimates_come_out_again_as_they_are_stored(name):
+    table, config = stored("estimators").table, estimators.CONFIGS["full"]
+    seed, n = config.neural_seeds[-1], 1_000
+    case = CASES[name]
+    x, y = case.sample(max(config.sizes), runtime.generator(seed))
+    found = dict(estimators._estimates(config, case, seed, x[:n], y[:n]))
+    kept = table[(table.case == name) & (table.seed == seed) & (table.n == n)].set_index("estimator")
+    assert list(found) == list(kept.index)
+    for label, ours in found.items():
+        row = kept.loc[label]
+        allowed = ours.stderr if label in TRAINED else DIGITS
+        assert row.value == pytest.approx(ours.value, rel=DIGITS, abs=allowed), label
+        assert row.truth == pytest.approx(case.mi, rel=DIGITS)
+        assert row.kind == ours.kind
 
 
 def test_the_shallowest_network_ends_again_as_it_is_stored():

@@ -4,7 +4,7 @@ from dataclasses import asdict
 from types import ModuleType
 
 from lrlib import _checks, provenance, store
-from lrlib.experiments import batch_size, depth, drivers, fashion_mnist, mnist, teacher
+from lrlib.experiments import batch_size, depth, drivers, estimators, fashion_mnist, mnist, teacher
 
 _MODULES: dict[str, ModuleType] = {
     "teacher": teacher,
@@ -13,6 +13,7 @@ _MODULES: dict[str, ModuleType] = {
     "drivers": drivers,
     "depth": depth,
     "batch_size": batch_size,
+    "estimators": estimators,
 }
 NAMES = tuple(_MODULES)
 PRESETS = ("quick", "full")
