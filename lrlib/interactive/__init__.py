@@ -3,7 +3,10 @@
 They run live as anywidgets (Jupyter, Colab, VS Code) and, without a kernel, in the pages of the built book.
 """
 
+from lrlib.interactive.annealed_clusters import AnnealedClusters
+from lrlib.interactive.bottleneck_dial import BottleneckDial
 from lrlib.interactive.clock_collapse import ClockCollapse, HalfTimeSpread
+from lrlib.interactive.estimator_bench import EstimatorBench
 from lrlib.interactive.rank_explorer import RankExplorer
 from lrlib.interactive.region_map import RegionMap
 from lrlib.interactive.regions import Region, linear_regions
@@ -11,7 +14,10 @@ from lrlib.interactive.singular_value_race import SingularValueRace
 from lrlib.interactive.training_explorer import TrainingExplorer
 
 __all__ = [
+    "AnnealedClusters",
+    "BottleneckDial",
     "ClockCollapse",
+    "EstimatorBench",
     "HalfTimeSpread",
     "RankExplorer",
     "Region",

@@ -1,7 +1,7 @@
 // Parts that the figures share. This text goes in front of each figure's own file, into one module, so what is
 // declared here is in its scope and in nobody else's.
 
-const SVG_TAGS = new Set(["svg", "g", "path", "line", "rect", "circle", "text", "tspan", "clipPath", "defs"]);
+const SVG_TAGS = new Set(["svg", "g", "path", "line", "rect", "circle", "ellipse", "text", "tspan", "clipPath", "defs"]);
 
 /** Make an element. Children are nodes or plain text: text never becomes markup. */
 function make(tag, attributes = {}, ...children) {
@@ -198,12 +198,12 @@ function nearest(values, value) {
   return values.reduce((best, v, i) => (Math.abs(v - value) < Math.abs(values[best] - value) ? i : best), 0);
 }
 
-/** A button that plays the training, a step every `pause` ms. Not offered to those who asked for less motion. */
-function playback(button, { advance, atEnd, pause = 220 }) {
+/** A button that plays what `name` says, a step every `pause` ms. Not offered to those who asked for less motion. */
+function playback(button, { advance, atEnd, pause = 220, name = "Play the training" }) {
   let timer = null;
   const label = () => {
     button.textContent = timer === null ? "▶" : "❚❚";
-    button.setAttribute("aria-label", timer === null ? "Play the training" : "Pause");
+    button.setAttribute("aria-label", timer === null ? name : "Pause");
   };
   const stop = () => {
     clearInterval(timer);
