@@ -27,7 +27,7 @@ class GaussianIB:
         rank: number of critical betas below beta; the rank of A.
         singular_values: (d,) float64, descending: of A Sigma_x^{1/2}. Unit noise makes them signal-to-noise ratios.
         i_xt, i_ty: I(X;T) and I(T;Y), nats.
-        resolution: rounding error to reckon with in a correlation; correlations below it are taken for 0.
+        resolution: (d,) float64, rounding error to reckon with in each correlation; one below it is taken for 0.
     """
 
     beta: float
@@ -38,7 +38,7 @@ class GaussianIB:
     singular_values: Float64[Tensor, " d"]
     i_xt: float
     i_ty: float
-    resolution: float
+    resolution: Float64[Tensor, " d"]
 
     @property
     def lagrangian(self) -> float:
@@ -133,7 +133,7 @@ def _curve(found: Canonical, betas: Tensor) -> GaussianIBCurve:
     if found.deterministic and (betas > 1).any():
         raise ValueError(
             f"cov_xy: a combination of x determines one of y (canonical correlation 1 to within "
-            f"{found.resolution:.1g}); at beta={betas.max():g} the best encoder has infinite gain: "
+            f"{found.resolution[0]:.1g}); at beta={betas.max():g} the best encoder has infinite gain: "
             f"beta must be at most 1, or y must have noise of its own"
         )
     rho2 = found.correlations.square()

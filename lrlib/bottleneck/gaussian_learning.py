@@ -7,7 +7,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from lrlib import _checks
-from lrlib.information.canonical import whiten
+from lrlib.information.canonical import canonical, whiten
 
 GRADIENT = 1e-7  # converged: no entry of the gradient of L / beta is larger
 CURVATURE = 1e-6  # a saddle: a curvature of L / beta below minus this
@@ -92,10 +92,10 @@ def learn_gaussian_ib(
     _checks.number("eps", eps)
     _checks.integer("max_iterations", max_iterations, minimum=1)
     generator = _checks.cpu_generator("generator", generator)
-    pair = whiten(cov_x, cov_y, cov_xy)
+    known, pair = canonical(cov_x, cov_y, cov_xy), whiten(cov_x, cov_y, cov_xy)
     d, r = len(cov_x), len(pair.white_x)
     noise = torch.eye(r, dtype=torch.float64) - pair.cross @ pair.cross.T  # Lambda
-    if beta > 1 and r and torch.linalg.eigvalsh(noise)[0] <= pair.resolution:
+    if beta > 1 and known.deterministic:
         raise ValueError(
             f"cov_xy: a combination of x determines one of y; at beta={beta:g} > 1 the best encoder has infinite gain"
         )

@@ -20,12 +20,15 @@ class WhitenedPair:
         white_x: (r, d) float64, the map to white coordinates of x, white_x @ cov_x @ white_x.T = I; r is the rank
             of cov_x.
         cross: (r, s) float64, the covariance of white x and white y; its singular values are the correlations.
-        resolution: the rounding error to reckon with in a singular value of ``cross``.
+        from_unit_x, from_unit_y: (r, d) and (s, m), the same maps for variables of unit variance.
+        rounding: relative rounding of the covariances, the spacing of the coarsest dtype given.
     """
 
     white_x: Float64[Tensor, "r d"]
     cross: Float64[Tensor, "r s"]
-    resolution: float
+    from_unit_x: Float64[Tensor, "r d"]
+    from_unit_y: Float64[Tensor, "s m"]
+    rounding: float
 
 
 @dataclass(frozen=True)
@@ -34,26 +37,30 @@ class Canonical:
 
     Attributes:
         correlations: (d,) float64, descending, between 0 and 1. Where x has fewer correlated directions than d the
-            rest is 0; so are correlations below ``resolution``.
+            rest is 0; so are correlations below their ``resolution``.
         directions: (d, d) float64. Rows belong to the correlations and have covariance I among themselves:
             directions @ cov_x @ directions.T = I. Rows from min(rank cov_x, rank cov_y) on are zero: nothing there
             says anything about y. The entry of largest size in each row is positive; where correlations are equal,
             any rotation among their rows would do as well.
-        resolution: the rounding error to reckon with in a correlation.
+        resolution: (d,) float64, the rounding error to reckon with in each correlation, to first order: eps (d |w|^2 +
+            m |v|^2), w and v its directions for x and y of unit variance. It is large for combinations of variables
+            that nearly cancel.
     """
 
     correlations: Float64[Tensor, " d"]
     directions: Float64[Tensor, "d d"]
-    resolution: float
+    resolution: Float64[Tensor, " d"]
 
     @property
     def deterministic(self) -> bool:
-        """Whether some combination of x determines one of y: the largest correlation cannot be told from 1."""
-        return bool((1 - self.correlations[0]) <= self.resolution)
+        """Whether some combination of x determines one of y: a correlation cannot be told from 1."""
+        return bool((1 - self.correlations <= self.resolution).any())
 
 
 def canonical(cov_x: Tensor, cov_y: Tensor, cov_xy: Tensor) -> Canonical:
     """Return the canonical correlations between x and y, and the directions of x; arguments as :func:`whiten`.
+
+    Raises what that raises, and ``ValueError`` where rounding could change a correlation by more than 0.01.
 
     >>> found = canonical(torch.eye(2), torch.eye(2), torch.diag(torch.tensor([0.3, 0.8])).double())
     >>> found.correlations.round(decimals=6), found.directions.round(decimals=6)
@@ -61,14 +68,23 @@ def canonical(cov_x: Tensor, cov_y: Tensor, cov_xy: Tensor) -> Canonical:
             [1., 0.]], dtype=torch.float64))
     """
     pair = whiten(cov_x, cov_y, cov_xy)
-    u, rho, _ = torch.linalg.svd(pair.cross, full_matrices=False)
-    rho = torch.where(rho > pair.resolution, rho.clamp_max(1.0), 0.0)
+    u, rho, vt = torch.linalg.svd(pair.cross, full_matrices=False)
+    d, m = len(cov_x), len(cov_y)
+    unit_x, unit_y = u.T @ pair.from_unit_x, vt @ pair.from_unit_y
+    error = pair.rounding * (d * unit_x.square().sum(1) + m * unit_y.square().sum(1))
+    if len(error) and error.max() > COARSEST:
+        raise ValueError(
+            f"cov_x, cov_y: some variables are nearly combinations of others; rounding of {error.max():.1g} in a "
+            f"correlation must be at most {COARSEST:g}"
+        )
     rows = u.T @ pair.white_x
     largest = rows.gather(1, rows.abs().argmax(1, keepdim=True)) if len(rows) else rows[:, :1]
-    d = cov_x.shape[0]
-    correlations, directions = rho.new_zeros(d), rho.new_zeros(d, d)
-    correlations[: len(rho)], directions[: len(rho)] = rho, rows * torch.where(largest < 0, -1.0, 1.0)
-    return Canonical(correlations, directions, pair.resolution)
+    correlations, resolution, directions = rho.new_zeros(d), rho.new_zeros(d), rho.new_zeros(d, d)
+    correlations[: len(rho)] = torch.where(rho > error, rho.clamp_max(1.0), 0.0)
+    resolution[: len(rho)] = error
+    directions[: len(rho)] = rows * torch.where(largest < 0, -1.0, 1.0)
+    order = correlations.argsort(descending=True, stable=True)  # one taken for 0 may have stood before others
+    return Canonical(correlations[order], directions[order], resolution[order])
 
 
 def whiten(cov_x: Tensor, cov_y: Tensor, cov_xy: Tensor) -> WhitenedPair:
@@ -85,8 +101,8 @@ def whiten(cov_x: Tensor, cov_y: Tensor, cov_xy: Tensor) -> WhitenedPair:
 
     Raises:
         TypeError: if one is no float tensor.
-        ValueError: for a wrong shape, NaN, a covariance that is not symmetric, a joint covariance with a negative
-            eigenvalue, or covariances so near to singular that rounding would decide the answer.
+        ValueError: for a wrong shape, NaN, a covariance that is not symmetric, or a joint covariance with a
+            negative eigenvalue.
     """
     for name, cov in (("cov_x", cov_x), ("cov_y", cov_y), ("cov_xy", cov_xy)):
         _checks.matrix(name, cov)
@@ -105,15 +121,8 @@ def whiten(cov_x: Tensor, cov_y: Tensor, cov_xy: Tensor) -> WhitenedPair:
     corr_y = _symmetric("cov_y", cov_y / torch.outer(scale_y, scale_y), eps)
     corr_xy = cov_xy / torch.outer(scale_x, scale_y)
     _refuse_indefinite(corr_x, corr_y, corr_xy, eps)
-    (map_x, condition_x), (map_y, condition_y) = _white(corr_x, eps), _white(corr_y, eps)
-    # whitening multiplies the rounding of the covariances by at most their condition numbers
-    resolution = eps * (len(cov_x) * condition_x + len(cov_y) * condition_y)
-    if resolution > COARSEST:
-        raise ValueError(
-            f"cov_x, cov_y: some variables are nearly combinations of others (condition numbers {condition_x:.1g} and "
-            f"{condition_y:.1g}); rounding of {resolution:.1g} in the correlations must be at most {COARSEST:g}"
-        )
-    return WhitenedPair(map_x / scale_x, map_x @ corr_xy @ map_y.T, resolution)
+    map_x, map_y = _white(corr_x, eps), _white(corr_y, eps)
+    return WhitenedPair(map_x / scale_x, map_x @ corr_xy @ map_y.T, map_x, map_y, eps)
 
 
 def _scales(cov: Tensor) -> Tensor:
@@ -141,9 +150,8 @@ def _refuse_indefinite(corr_x: Tensor, corr_y: Tensor, corr_xy: Tensor, eps: flo
         )
 
 
-def _white(correlation: Tensor, eps: float) -> tuple[Tensor, float]:
-    """Return the map (r, d) to white coordinates and the condition number of what is kept, 1 if nothing is."""
+def _white(correlation: Tensor, eps: float) -> Tensor:
+    """Return the map (r, d) to white coordinates."""
     values, vectors = torch.linalg.eigh(correlation)
     kept = values > len(correlation) * eps * values[-1]
-    mapping = (vectors[:, kept] / values[kept].sqrt()).T
-    return mapping, (values[-1] / values[kept][0]).item() if kept.any() else 1.0
+    return (vectors[:, kept] / values[kept].sqrt()).T

@@ -66,8 +66,8 @@ def ksg_mi(
         over ten random groups, I_g the estimate without group g. Beyond 2000 samples that is done with 2000 of them
         and multiplied by sqrt(2000 / n). It errs upward: on Gaussians it is 1 to 1.8 times the spread. (The terms
         averaged above share neighbours: their spread over sqrt(n) is too small, by up to a half.) None where
-        leaving a group out leaves k samples or fewer. ``cap`` is psi(n) - psi(k), less 1/k in variant 2:
-        no sample of this size gives more. The bias begins far below it; the sample must grow as e^I to see I nats
+        leaving a group out leaves k samples or fewer. ``cap`` is psi(n) - psi(k + 1): no sample of this
+        size gives more unless distances repeat exactly (variant 1 then gives up to 1/k more, as for y = x). The bias begins far below it; the sample must grow as e^I to see I nats
         (Gao, Ver Steeg & Galstyan 2015).
 
     Raises:
@@ -95,7 +95,7 @@ def ksg_mi(
     generator = _checks.cpu_generator("generator", generator)
     if ties == "jitter":
         x, y = _jittered(x, generator), _jittered(y, generator)
-    cap = float(digamma(n) - digamma(k)) - (1 / k if variant == 2 else 0.0)
+    cap = _psi(n) - _psi(k + 1)
     method = f"KSG {variant}, k = {k}{', jitter' if ties == 'jitter' else ''}"
     value, stderr = _estimate(x, y, k, variant), _jackknife(x, y, k, variant, generator)
     return Estimate(value, stderr, "estimate", method, n=n, cap=cap)

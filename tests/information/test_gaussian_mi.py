@@ -80,6 +80,18 @@ def test_a_channel_of_small_noise_is_not_called_infinite(noise_var):
     assert found == pytest.approx(0.5 * math.log1p(1 / noise_var), abs=1e-15 / noise_var)
 
 
+@pytest.mark.parametrize("noise_var", [1e-3, 1e-6, 1e-9, 1e-12])
+def test_a_layer_of_low_rank_seen_through_small_noise(noise_var):
+    # ten units, three directions: the covariance of what is seen has a condition number of 1e4 to 1e13
+    cov = covariance(10, seed=9, rank=3)
+    strengths = torch.linalg.eigvalsh(cov)[-3:]
+    found = gaussian_mi(cov, cov + noise_var * torch.eye(10, dtype=torch.float64), cov)
+    # 1 - rho^2 is rounded at about 1e-15, beside noise_var / strength
+    assert found == pytest.approx(
+        0.5 * torch.log1p(strengths / noise_var).sum().item(), abs=1e-14 / noise_var
+    )
+
+
 def test_constants_carry_nothing():
     zero = torch.zeros(2, 2, dtype=torch.float64)
     assert gaussian_mi(zero, covariance(2, 5), zero) == 0.0

@@ -85,7 +85,7 @@ def test_independent_x_and_y_never_switch_on(beta):
 def test_a_correlation_that_is_rounding_counts_as_none():
     found = gaussian_ib(EYE, EYE, 1e-17 * EYE, 1e12)
     assert found.critical_betas.tolist() == [math.inf, math.inf]
-    assert found.resolution < 1e-14
+    assert found.resolution.max() < 1e-14
 
 
 def test_where_x_determines_y_the_gain_would_be_infinite():
@@ -115,7 +115,7 @@ def test_single_precision_is_taken_for_what_it_is():
     single = gaussian_ib(*(c.float() for c in covariances), 8.0)
     assert single.encoder.dtype == torch.float64
     torch.testing.assert_close(single.singular_values, double.singular_values, rtol=1e-4, atol=1e-4)
-    assert single.resolution > 1e6 * double.resolution
+    assert (single.resolution[:3] > 1e6 * double.resolution[:3]).all()  # y has three entries
 
 
 def test_more_variables_than_samples():
