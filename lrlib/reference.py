@@ -42,10 +42,8 @@ def kde_mi(t: Float[Tensor, "n d"], noise_var: float) -> tuple[float, float]:
     n, d = len(points), len(points[0])
     noise = d / 2 * math.log(2 * math.pi * math.e * noise_var)
     bounds = []
-    for divergence in (
-        8.0,
-        2.0,
-    ):  # of two Gaussians with the same covariance: |a - b|^2 / (divergence * noise_var)
+    # of two Gaussians with the same covariance: |a - b|^2 / (divergence * noise_var)
+    for divergence in (8.0, 2.0):
         entropy = noise
         for a in points:
             overlap = 0.0

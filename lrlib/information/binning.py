@@ -70,7 +70,7 @@ def binned_mi(
         return Estimate(float(surprise.mean()), _spread(surprise), "estimate", method, n=n, cap=cap)
     others, note = _other_cells(y, n, bins, spacing, limits)
     surprise_y = _surprise(others)
-    terms = surprise + surprise_y - _surprise(torch.stack([cells, others], 1))
+    terms = surprise + surprise_y - _surprise(cells * (int(others.max()) + 1) + others)
     value = max(0.0, float(terms.mean()))  # rounding only: this is a divergence
     cap = min(cap, float(surprise_y.mean()))
     return Estimate(value, _spread(terms), "estimate", method + note, n=n, cap=cap)
@@ -81,8 +81,12 @@ def _check_limits(limits: tuple[float, float] | None, spacing: str) -> None:
         return
     if spacing == "mass":
         raise ValueError(f"limits={limits}: must be None with spacing='mass', which cuts at quantiles")
+    if not isinstance(limits, tuple | list) or len(limits) != 2:
+        raise ValueError(f"limits={limits!r}: must be two numbers, (low, high)")
+    for place, value in enumerate(limits):
+        _checks.number(f"limits[{place}]", value, minimum=-math.inf)
     low, high = limits
-    if not (math.isfinite(low) and math.isfinite(high) and low < high):
+    if not -math.inf < low < high:
         raise ValueError(f"limits={limits}: must be two finite numbers, the first below the second")
 
 
@@ -136,7 +140,7 @@ def _other_cells(
 
 def _surprise(cells: Tensor) -> Float[Tensor, " n"]:
     """Return -ln of each row's share of rows that have the same cell."""
-    _, index, counts = cells.unique(dim=0, return_inverse=True, return_counts=True)
+    _, index, counts = cells.unique(return_inverse=True, return_counts=True)
     return (math.log(len(cells)) - counts.double().log())[index]
 
 

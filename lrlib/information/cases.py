@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lrlib import _checks
+from lrlib.information.gaussian import gaussian_mi
 
 Sampler = Callable[[int, torch.Generator], tuple[Tensor, Tensor]]
 
@@ -69,10 +70,8 @@ def _pairs(d: int, correlations: tuple[float, ...]) -> Tensor:
 
 
 def _normal_mi(cov: Tensor, d_x: int) -> float:
-    """Return 1/2 ln(det cov_x det cov_y / det cov), for a joint covariance whose first ``d_x`` rows are those of x."""
-    parts = cov[:d_x, :d_x], cov[d_x:, d_x:], cov
-    x, y, both = (torch.linalg.slogdet(part).logabsdet.item() for part in parts)
-    return 0.5 * (x + y - both)
+    """Return the information of normal x and y, for a joint covariance whose first ``d_x`` rows are those of x."""
+    return gaussian_mi(cov[:d_x, :d_x], cov[d_x:, d_x:], cov[:d_x, d_x:])
 
 
 def _normal(cov: Tensor, d_x: int) -> Sampler:

@@ -36,3 +36,12 @@ def varying(name: str, value: Float64[Tensor, "n d"]) -> None:
     constant = (value == value[0]).all(0).nonzero().flatten().tolist()
     if constant:
         raise ValueError(f"{name}: columns {constant} of {value.shape[1]} are constant; drop them first")
+
+
+def representable(t: Tensor, noise_var: float, ratio: Tensor) -> None:
+    """Raise ``ValueError`` where squares of t over noise_var have left float64's range."""
+    if not torch.isfinite(ratio).all():
+        raise ValueError(
+            f"noise_var={noise_var:g}: beside t, whose entries reach {t.abs().max():g}, their ratio leaves float64's "
+            "range; rescale t and the noise"
+        )

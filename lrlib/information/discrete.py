@@ -41,10 +41,8 @@ def table_mi(joint: Float[Tensor, "n_x n_y"]) -> float:
             f"joint: shape is {tuple(joint.shape)}; must be a matrix, (values of x, values of y)"
         )
     p = _table("joint", joint)
-    independent = p.sum(1, keepdim=True) * p.sum(0, keepdim=True)
-    # where p is 0 its term is 0, and so may be the product: 1 keeps the logarithm finite
-    ratio = torch.where(p > 0, p / torch.where(p > 0, independent, 1.0), 1.0)
-    return max(0.0, (p * ratio.log()).sum().item())  # rounding only: this is a divergence
+    margins = torch.xlogy(p, p.sum(1, keepdim=True)) + torch.xlogy(p, p.sum(0, keepdim=True))
+    return max(0.0, (torch.xlogy(p, p) - margins).sum().item())  # rounding only: this is a divergence
 
 
 def discrete_entropy(x: Int[Tensor, "n"], *, correction: Correction = "none") -> Estimate:
@@ -84,8 +82,9 @@ def discrete_mi(x: Int[Tensor, "n"], y: Int[Tensor, "n"], *, correction: Correct
     that off, and may then go below zero; none of them helps where most pairs occur only once.
 
     ``cap`` is that of the entropy, which I(X; Y) cannot exceed either. ``stderr`` is that of the plug-in: the standard
-    deviation of ln [p(x, y) / p(x) p(y)] over the pairs, over sqrt(n) (delta method), but at least
-    sqrt((m_x - 1)(m_y - 1)/2)/n, its spread where x and y are independent.
+    deviation of ln [p(x, y) / p(x) p(y)] over the pairs, over sqrt(n) (delta method), but at least sqrt(f/2)/n with
+    f = m_xy - m_x - m_y + 1, m_xy the number of pairs of values that occur: where all occur, f is (m_x - 1)(m_y - 1)
+    and that is its spread for independent x and y.
 
     Raises as :func:`discrete_entropy` does, and ``ValueError`` where x and y differ in length.
 
@@ -97,13 +96,16 @@ def discrete_mi(x: Int[Tensor, "n"], y: Int[Tensor, "n"], *, correction: Correct
     x, y = _labels("x", x), _labels("y", y)
     checks.same_length(x, y)
     n = len(x)
-    tables = [_counts(x), _counts(y), _counts(torch.stack([x, y], 1))]
+    tables = [_counts(x), _counts(y)]
+    code = tables[0][1] * len(tables[1][0]) + tables[1][1]  # one number for each pair of values
+    tables.append(_counts(code))
     value = sum(
         sign * _entropy(counts, correction) for sign, (counts, _) in zip((1, 1, -1), tables, strict=True)
     )
     surprise_x, surprise_y, surprise_both = (math.log(n) - counts.log()[of_row] for counts, of_row in tables)
-    m_x, m_y = len(tables[0][0]), len(tables[1][0])
-    stderr = max(_delta(surprise_x + surprise_y - surprise_both), math.sqrt((m_x - 1) * (m_y - 1) / 2) / n)
+    m_x, m_y, m_xy = (len(counts) for counts, _ in tables)
+    freedom = max(0, m_xy - m_x - m_y + 1)
+    stderr = max(_delta(surprise_x + surprise_y - surprise_both), math.sqrt(freedom / 2) / n)
     if correction == "none":
         value = max(0.0, value)  # rounding only: this is a divergence
     return Estimate(value, stderr, "estimate", _method(correction), n, _cap(n, correction))
@@ -134,9 +136,9 @@ def _labels(name: str, value: Any) -> Int[Tensor, "n"]:
     return value.detach().to("cpu", torch.int64)
 
 
-def _counts(labels: Int[Tensor, "n ..."]) -> tuple[Float64[Tensor, "m"], Int[Tensor, "n"]]:
-    """Return how often each value (of a row, if there are columns) occurs, and which of them each sample has."""
-    _, of_row, counts = labels.unique(dim=0, return_inverse=True, return_counts=True)
+def _counts(labels: Int[Tensor, "n"]) -> tuple[Float64[Tensor, "m"], Int[Tensor, "n"]]:
+    """Return how often each value occurs, and which of them each sample has."""
+    _, of_row, counts = labels.unique(return_inverse=True, return_counts=True)
     return counts.double(), of_row
 
 

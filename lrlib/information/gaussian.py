@@ -95,7 +95,9 @@ def gaussian_fit_mi(x: Float[Tensor, "n *d_x"], y: Float[Tensor, "n *d_y"]) -> E
 
 
 def _standardised(value: Float64[Tensor, "n d"]) -> Float64[Tensor, "n d"]:
-    return (value - value.mean(0)) / value.std(0)
+    centred = value - value.mean(0)
+    centred = centred / centred.abs().amax(0)  # first, so that no square over- or underflows
+    return centred / centred.std(0)
 
 
 def _log_det(centred: Float64[Tensor, "n d"], name: str) -> tuple[float, Float64[Tensor, " n"]]:
@@ -158,5 +160,6 @@ def logdet_mi(t: Float[Tensor, "n *d"], noise_var: float) -> Estimate:
     power = s.square() / (n - 1) / noise_var
     influence = 0.5 * (n - 1) * (u.square() @ (power / (1 + power)))
     spread = float(influence.std()) / math.sqrt(n)
+    checks.representable(t, noise_var, power)
     method = f"log-determinant, noise variance {noise_var:g}"
     return Estimate(float(0.5 * torch.log1p(power).sum()), spread, "upper bound", method, n=n)

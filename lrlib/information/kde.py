@@ -52,6 +52,7 @@ def kde_mi(t: Float[Tensor, "n *d"], noise_var: float) -> tuple[Estimate, Estima
     n = len(t)
     # |t_i - t_j|^2 * LOWER / noise_var is then a plain squared distance
     scaled = (t - t.mean(0)) * math.sqrt(LOWER / noise_var)
+    checks.representable(t, noise_var, scaled.square())
     found = []
     densities = _densities(scaled)
     for density, influence, kind, name in zip(

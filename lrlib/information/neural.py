@@ -109,6 +109,8 @@ class _Course:
 
     def __post_init__(self) -> None:
         _checks.integer("batch_size", self.batch_size, minimum=2)
+        if not isinstance(self.hidden, tuple | list):
+            raise TypeError(f"hidden={self.hidden!r}: must be a tuple of widths, one for each hidden layer")
         for i, width in enumerate(self.hidden):
             _checks.integer(f"hidden[{i}]", width, minimum=1)
         _checks.integer("steps", self.steps, minimum=1)
@@ -153,7 +155,7 @@ def _mlp(widths: tuple[int, ...], generator: torch.Generator) -> nn.Sequential:
     layers: list[nn.Module] = []
     for fan_in, fan_out in pairwise(widths):
         # skip_init: nn.Linear would draw from the global generator before we overwrite it
-        layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out)
+        layer = nn.utils.skip_init(nn.Linear, fan_in, fan_out, dtype=torch.float32)
         for parameter in (layer.weight, layer.bias):
             nn.init.uniform_(parameter, -1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in), generator=generator)
         layers += [layer, nn.ReLU()]
@@ -224,7 +226,8 @@ def _train(
     step = 0
     for step in runtime.progress(range(1, course.steps + 1), "training a critic"):
         rows = torch.randperm(len(train[0]), generator=generator)[: course.batch_size]
-        loss = -bound(critic(train[0][rows], train[1][rows]))[0]
+        with torch.enable_grad():  # whatever the caller has switched off
+            loss = -bound(critic(train[0][rows], train[1][rows]))[0]
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()

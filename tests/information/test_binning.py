@@ -149,3 +149,16 @@ def test_refusals(change, error, rule):
     arguments = {"t": torch.tensor([-1.0, 0.0, 0.5, 3.0]), "bins": 3, **change}
     with pytest.raises(error, match=rule):
         binned_mi(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("limits", "error", "rule"),
+    [
+        ((0, 1, 2), ValueError, r"limits=\(0, 1, 2\): must be two numbers, \(low, high\)"),
+        (("a", 1), TypeError, r"limits\[0\]='a': must be a number"),
+        ((0.0, math.inf), ValueError, r"limits\[1\]=inf: must be finite"),
+    ],
+)
+def test_limits_that_are_no_pair_of_numbers(limits, error, rule):
+    with pytest.raises(error, match=rule):
+        binned_mi(torch.tensor([0.1, 0.2]), 3, limits=limits)

@@ -219,3 +219,27 @@ def test_lengths_and_corrections_are_checked():
             ValueError, match="correction='nsb': must be one of 'none', 'miller-madow', 'jackknife'"
         ):
             function(x, correction="nsb")
+
+
+@pytest.mark.parametrize("p", [1e-100, 1e-200, 1e-308])
+def test_a_table_of_tiny_probabilities(p):
+    found = table_mi(torch.tensor([[1 - p, 0.0], [0.0, p]], dtype=torch.float64))
+    # p ln(1/p) + p, of which rounding of 1 - p to 1 takes p
+    assert found == pytest.approx(-p * math.log(p), rel=0.01)
+
+
+def test_the_standard_error_where_most_pairs_of_values_never_occur():
+    found = []
+    for seed in range(40):
+        x, y = torch.randint(200, (2, 500), generator=torch.Generator().manual_seed(seed))
+        found.append(discrete_mi(x, y))
+    spread = torch.tensor([e.value for e in found]).std()
+    stated = torch.tensor([e.stderr for e in found]).mean()
+    assert (
+        0.5 < stated / spread < 2
+    )  # (m_x - 1)(m_y - 1) in place of the pairs that occur would say eight times
+
+
+def test_a_million_pairs_need_no_table_of_rows():
+    x, y = torch.randint(30, (2, 10**6), generator=torch.Generator().manual_seed(0))
+    assert discrete_mi(x, y).value == pytest.approx(29 * 29 / 2e6, rel=0.2)

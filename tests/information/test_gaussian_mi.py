@@ -253,3 +253,14 @@ def test_the_standard_error_of_logdet_is_that_of_repeated_samples(n, d):
 def test_logdet_refusals(t, noise_var, rule):
     with pytest.raises(ValueError, match=rule):
         logdet_mi(t, noise_var)
+
+
+@pytest.mark.parametrize("scale", [1e200, 1e-200])
+def test_the_fit_does_not_depend_on_extreme_units(scale):
+    x, y = pairs(100, 0.6, seed=3)
+    assert gaussian_fit_mi(scale * x, y).value == pytest.approx(gaussian_fit_mi(x, y).value, rel=EXACT)
+
+
+def test_noise_out_of_range_beside_t_is_named():
+    with pytest.raises(ValueError, match="noise_var=1e-310: beside t, whose entries reach"):
+        logdet_mi(pairs(50, 0.0, seed=0)[0], 1e-310)

@@ -157,3 +157,9 @@ def test_vectors_are_one_coordinate_and_float32_is_taken():
 def test_refusals(t, noise_var, error, rule):
     with pytest.raises(error, match=rule):
         kde_mi(t, noise_var)
+
+
+def test_noise_out_of_range_beside_t_is_named():
+    t = torch.randn(50, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    with pytest.raises(ValueError, match="noise_var=1e-310: beside t, whose entries reach"):
+        kde_mi(t, 1e-310)

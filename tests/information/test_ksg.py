@@ -55,7 +55,8 @@ def test_equals_the_slow_twin_where_distances_tie_exactly(variant):
     g = torch.Generator().manual_seed(3)
     x = torch.randint(0, 60, (80, 1), generator=g).double() / 8
     y = x + torch.randint(0, 9, (80, 1), generator=g).double() / 8
-    order = torch.randperm(80, generator=g)
+    x, y = torch.cat([x, y], 1).unique(dim=0).split(1, dim=1)  # repeated pairs would be refused
+    order = torch.randperm(len(x), generator=g)
     first = ksg_mi(x, y, 20, variant=1).value
     assert first == pytest.approx(reference.ksg_mi(x, y, 20, 1), abs=ROUNDING)
     if variant == 1:  # which of the tied points are the k nearest does not matter to variant 1
@@ -207,3 +208,12 @@ def test_refusals(change, error, rule):
     arguments = {"x": torch.linspace(0, 1, 20), "y": torch.linspace(0, 1, 20) ** 2, **change}
     with pytest.raises(error, match=rule):
         ksg_mi(**arguments)
+
+
+@pytest.mark.parametrize("variant", [1, 2])
+def test_repeated_pairs_are_refused(variant):
+    x, y = gaussians(300, 0.0, seed=6)
+    with pytest.raises(ValueError, match="x, y: 300 of the 600 pairs repeat another; must be distinct"):
+        ksg_mi(x.repeat(2, 1), y.repeat(2, 1), variant=variant)
+    one_twice = [torch.cat([v, v[:1]]) for v in (x, y)]  # below 1 %: honest data may do that
+    assert ksg_mi(*one_twice, variant=variant).value < 0.2

@@ -213,3 +213,22 @@ def test_bad_arguments_are_refused(name, change, error, rule):
     arguments = {"x": X, "y": X} | change
     with pytest.raises(error, match=rule):
         BOUNDS[name][0](arguments.pop("x"), arguments.pop("y"), **arguments)
+
+
+def test_global_settings_do_not_matter():
+    x, noise = torch.randn(2, 200, 1, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    options = {"steps": 50, "batch_size": 32}
+    expected = infonce_mi(x, x + noise, **options)
+    with torch.no_grad():
+        assert infonce_mi(x, x + noise, **options) == expected
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert infonce_mi(x, x + noise, **options) == expected
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+def test_hidden_must_be_a_tuple():
+    x = torch.randn(200, 1, generator=torch.Generator().manual_seed(0))
+    with pytest.raises(TypeError, match="hidden=128: must be a tuple of widths"):
+        infonce_mi(x, x, hidden=128)
