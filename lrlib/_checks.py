@@ -23,14 +23,23 @@ def integer(name: str, value: Any, *, minimum: int, maximum: int | None = None) 
         raise ValueError(f"{name}={value}: must be {bound}")
 
 
-def number(name: str, value: Any, *, minimum: float = 0.0, exclusive: bool = False) -> None:
-    """Raise unless ``value`` is a finite number that is at least (``exclusive``: above) ``minimum``."""
+def number(
+    name: str,
+    value: Any,
+    *,
+    minimum: float = 0.0,
+    exclusive: bool = False,
+    maximum: float = float("inf"),
+) -> None:
+    """Raise unless ``value`` is a finite number, at least (``exclusive``: above) ``minimum``, at most ``maximum``."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name}={value!r}: must be a number, not {type(value).__name__}")
     if not (minimum < value if exclusive else minimum <= value) or value == float("inf"):
         raise ValueError(
             f"{name}={value}: must be finite and {'above' if exclusive else 'at least'} {minimum:g}"
         )
+    if value > maximum:
+        raise ValueError(f"{name}={value:g}: must be at most {maximum:g}")
 
 
 def finite(name: str, value: Tensor) -> None:

@@ -34,9 +34,14 @@ class AnnealedIB:
     residual: Float64[Tensor, " B"]
     converged: Bool[Tensor, " B"]
     critical: Float64[Tensor, " C"]  # detected: the middle of the refined bracket in which the number changes
-    predicted: Float64[
-        Tensor, " C"
-    ]  # from the second variation, on the side of the bracket with fewer clusters
+    # The earliest split by the second variation, on the side of the bracket with fewer clusters. It is near ``critical``
+    # where copies part, and not where a path jumps.
+    predicted: Float64[Tensor, " C"]
+
+    @property
+    def lagrangian(self) -> Float64[Tensor, " B"]:
+        """I(X;T) - beta I(T;Y) along the path, in nats."""
+        return self.i_xt - self.betas * self.i_ty
 
 
 def annealed_ib(
@@ -60,12 +65,12 @@ def annealed_ib(
     Args:
         joint: as for ``discrete_ib``.
         betas: (B,) two or more, above 0, strictly rising or strictly falling.
-        clusters: |T|; |X| if None.
+        clusters: how many columns the encoder has; as many as X has values if None.
         restarts: differently jittered starts at each beta; the lowest Lagrangian is kept.
         jitter: standard deviation of what is added to ln q(t|x). It breaks ties; too much of it is a random restart.
         tol, max_iterations: as for ``discrete_ib``.
-        refine: bisect each change of the number of clusters to a relative width of 1e-3; otherwise ``critical`` is
-            the middle of the interval between two betas.
+        refine: bisect each change of the number of clusters to a relative width of 1e-3 (which takes most of
+            the time); otherwise ``critical`` is the middle of the interval between two betas.
         generator: for the jitter; seed 0 if None.
 
     Raises:
@@ -103,7 +108,7 @@ def annealed_ib(
 
 def _check_betas(betas: Any) -> list[float]:
     """Return the betas as numbers; raise unless there are two, above 0 and strictly monotone."""
-    found = torch.as_tensor(betas, dtype=torch.float64)
+    found = _checks.thresholds("betas", betas)
     if found.ndim != 1 or len(found) < 2:
         raise ValueError(f"betas: shape is {tuple(found.shape)}; must be (B,) with B >= 2")
     _checks.finite("betas", found)
@@ -168,7 +173,7 @@ def _stack(table: Table, solutions: list[DiscreteIB], critical: list[tuple[float
 
     pairs = torch.tensor(critical, dtype=torch.float64).reshape(-1, 2)
     return AnnealedIB(
-        joint=table.joint,
+        joint=torch.from_numpy(table.joint),
         betas=numbers("beta"),
         encoders=torch.stack([s.encoder for s in solutions]),
         marginals=torch.stack([s.marginal for s in solutions]),

@@ -7,6 +7,7 @@ from numpy import ndarray
 
 from lrlib import _checks
 from lrlib.bottleneck.discrete import DiscreteIB
+from lrlib.bottleneck.splits import check_solution
 from lrlib.bottleneck.table import Table, check_table, divergences, log
 
 STEPS = 1000  # of the search; each one raises the growth, and the starts are many
@@ -20,7 +21,7 @@ def optimality_gap(
     G(r) = sum_x p(x) exp(-beta KL(p(y|x) || r)) / Z(x), with Z(x) = sum_t q(t) exp(-beta KL(p(y|x) || q(y|t))), is the
     factor by which an empty cluster with q(y|t) = r grows in one update. It is 1 at the clusters of a solution. If it
     is above 1 nowhere, no encoder with any number of clusters does better; otherwise one that takes in a new cluster
-    does, and the bound says by how much at most (as for rate-distortion functions: Csiszar 1974). Fewer than |X|
+    does, and the bound says by how much at most (as for rate-distortion functions: Blahut 1972). Fewer than ``|X|``
     clusters may be unable to close the gap.
 
     The maximum over r is searched for by the update r <- sum_x w(x) p(y|x), with the terms of G(r) as weights w, which
@@ -40,6 +41,7 @@ def optimality_gap(
     (0.121, 0.121)
     """
     _checks.integer("restarts", restarts, minimum=0)
+    check_solution(solution)
     if not solution.converged:
         raise ValueError(f"solution: its residual is {solution.residual:.1g}; must have converged")
     g = _checks.cpu_generator("generator", generator)

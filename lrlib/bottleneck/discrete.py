@@ -14,7 +14,16 @@ from torch import Tensor
 
 from lrlib import _checks
 from lrlib.bottleneck.splits import effective_clusters
-from lrlib.bottleneck.table import TINY, Table, check_table, decode, divergences, informations, log
+from lrlib.bottleneck.table import (
+    LARGEST_BETA,
+    TINY,
+    Table,
+    check_table,
+    decode,
+    divergences,
+    informations,
+    log,
+)
 
 # Restarts whose Lagrangians differ by less than this are equally good, and the first of them is taken: rounding does
 # not choose.
@@ -71,13 +80,14 @@ def discrete_ib(
     finite here; how large is large depends on the divergences, since the odds of two clusters are exp(-beta * gap).
 
     Args:
-        joint: (|X|, |Y|) float64, sums to 1 within 1e-9, every row with mass.
+        joint: ``(|X|, |Y|)`` float64, sums to 1 within 1e-9, every row with mass.
         beta: above 0, finite.
-        clusters: |T|; |X| if None, which is enough for every beta. A smaller number is a constraint.
-        restarts: how many starts. Where |T| = |X| the first is T = X; the others are random.
+        clusters: columns of the encoder; as many as X has values if None, enough for every beta. Fewer is a constraint.
+        restarts: how many starts. Where clusters are as many as values of X the first is T = X; the others are random.
         tol: stop when one plain update changes no entry of q(t|x) by more.
-        max_iterations: give up after this many updates; the result then says ``converged=False``.
-        start: (|X|, |T|) an encoder to start from, in place of all restarts; rows sum to 1.
+        max_iterations: stop after this many updates (up to two more), even if some starts still move. ``converged`` and
+            ``residual`` are of the start that is returned.
+        start: ``(|X|, |T|)`` an encoder to start from, in place of all restarts; rows sum to 1.
         generator: for the random starts; seed 0 if None.
 
     Raises:
@@ -89,7 +99,7 @@ def discrete_ib(
         [1, 2]
     """
     table = check_table(joint)
-    _checks.number("beta", beta, exclusive=True)
+    _checks.number("beta", beta, exclusive=True, maximum=LARGEST_BETA)
     check_solver(tol, max_iterations)
     if start is None:
         size = len(table.p_x) if clusters is None else clusters
@@ -114,7 +124,7 @@ def check_encoder(name: str, encoder: Any, table: Table, clusters: int | None) -
     if rows != len(table.p_x) or (clusters is not None and columns != clusters):
         size = "clusters" if clusters is None else clusters
         raise ValueError(f"{name}: shape is {(rows, columns)}; must be ({len(table.p_x)}, {size})")
-    encoder = encoder.double()
+    encoder = encoder.detach().to("cpu", torch.float64)
     wrong = max((encoder.sum(1) - 1).abs().max().item(), -encoder.min().item())
     if wrong > 1e-6:
         raise ValueError(

@@ -10,6 +10,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor
 
 from lrlib import _checks
+from lrlib.bottleneck.table import LARGEST_BETA
 from lrlib.information.canonical import Canonical, canonical
 
 
@@ -25,7 +26,7 @@ class GaussianIB:
             lambda_i = 1.
         encoder: (d, d) float64, A. Rows from ``rank`` on are zero.
         rank: number of critical betas below beta; the rank of A.
-        singular_values: (d,) float64, descending: of A Sigma_x^{1/2}. Unit noise makes them signal-to-noise ratios.
+        singular_values: (d,) float64, descending: of A Sigma_x^{1/2}. Unit noise makes their squares signal-to-noise ratios.
         i_xt, i_ty: I(X;T) and I(T;Y), nats.
         resolution: (d,) float64, rounding error to reckon with in each correlation; one below it is taken for 0.
     """
@@ -96,7 +97,7 @@ def gaussian_ib(
         >>> found.rank, round(found.i_xt, 4), round(found.i_ty, 4)
         (1, 0.9808, 0.3993)
     """
-    _checks.number("beta", beta)
+    _checks.number("beta", beta, maximum=LARGEST_BETA)
     found = canonical(cov_x, cov_y, cov_xy)
     curve = _curve(found, torch.tensor([float(beta)], dtype=torch.float64))
     gains = curve.singular_values[0]
@@ -126,6 +127,7 @@ def gaussian_ib_curve(
     betas = _checks.thresholds("betas", betas)
     if betas.ndim != 1:
         raise ValueError(f"betas={betas.item()}: must be a vector; gaussian_ib takes a single number")
+    _checks.number("betas.max()", betas.max().item(), maximum=LARGEST_BETA)
     return _curve(canonical(cov_x, cov_y, cov_xy), betas)
 
 

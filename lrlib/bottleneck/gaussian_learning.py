@@ -7,9 +7,11 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from lrlib import _checks
+from lrlib.bottleneck.table import LARGEST_BETA
 from lrlib.information.canonical import canonical, whiten
 
-GRADIENT = 1e-7  # converged: no entry of the gradient of L / beta is larger
+GRADIENT = 1e-7  # converged: no entry of the gradient of L / beta is larger,
+RELATIVE = 1e-3  # nor any of B^T times the gradient of L: then L is within about 1e-6 nats
 CURVATURE = 1e-6  # a saddle: a curvature of L / beta below minus this
 RANK_EPS = 1e-3  # singular values above this count for the learned rank
 MEMORY = 20  # pairs of steps and gradient changes that L-BFGS keeps
@@ -30,8 +32,9 @@ class LearnedGaussianIB:
         lowest_curvature: smallest eigenvalue of H / beta (see :func:`learn_gaussian_ib`); negative where a new row
             of A would lower the Lagrangian.
         iterations: of L-BFGS.
-        converged: whether ``gradient_norm`` <= 1e-7. True at a saddle too.
-        saddle: whether ``lowest_curvature`` < -1e-6.
+        converged: whether ``gradient_norm`` <= 1e-7, and B times the gradient of L, the change of L by the share that
+            a row grows, is nowhere above 1e-3 nats. True at a saddle too.
+        saddle: whether ``lowest_curvature`` < -1e-6, so that this is no minimum (B = 0 may be a maximum).
     """
 
     beta: float
@@ -69,11 +72,13 @@ def learn_gaussian_ib(
 
     In white coordinates of x, A = B W with W Sigma_x W^T = I. With S = B^T B and Lambda = I - M M^T, M the covariance
     of white x and white y, I(X;T) = 1/2 ln det(I + S) and I(X;T|Y) = 1/2 ln det(I + B Lambda B^T). What is minimised
-    is L / beta, so that neither end of the range of beta is badly scaled.
+    is L / beta, whose size does not grow with beta. Beyond a beta of about 1e4 the minimum is flatter than float64
+    resolves, below about 1e-4 the gradient of L / beta is too steep for its tolerance: ``converged`` is then False.
 
     The gradient of L by B is B H with H = (1 - beta) (I + S)^{-1} + beta Lambda^{1/2} (I + Lambda^{1/2} S
     Lambda^{1/2})^{-1} Lambda^{1/2}. A point with B H = 0 is the global minimum if and only if H has no negative
-    eigenvalue, and a saddle otherwise (chapter 9 proves it). Both are reported.
+    eigenvalue (chapter 9 proves it), and otherwise no local minimum: a saddle, or at B = 0 perhaps a maximum. Both
+    the gradient and that eigenvalue are reported.
 
     Args:
         cov_x, cov_y, cov_xy: as for :func:`lrlib.bottleneck.gaussian_ib`.
@@ -87,15 +92,15 @@ def learn_gaussian_ib(
     Raises:
         TypeError, ValueError: as :func:`lrlib.bottleneck.gaussian_ib`, and for a bad option.
     """
-    _checks.number("beta", beta, exclusive=True)
+    _checks.number("beta", beta, exclusive=True, maximum=LARGEST_BETA)
     _checks.number("init", init, exclusive=True)
     _checks.number("eps", eps)
     _checks.integer("max_iterations", max_iterations, minimum=1)
     generator = _checks.cpu_generator("generator", generator)
-    known, pair = canonical(cov_x, cov_y, cov_xy), whiten(cov_x, cov_y, cov_xy)
+    pair = whiten(cov_x, cov_y, cov_xy)
     d, r = len(cov_x), len(pair.white_x)
     noise = torch.eye(r, dtype=torch.float64) - pair.cross @ pair.cross.T  # Lambda
-    if beta > 1 and known.deterministic:
+    if beta > 1 and canonical(cov_x, cov_y, cov_xy).deterministic:
         raise ValueError(
             f"cov_xy: a combination of x determines one of y; at beta={beta:g} > 1 the best encoder has infinite gain"
         )
@@ -105,7 +110,8 @@ def learn_gaussian_ib(
         _checks.matrix("start", start)
         if start.shape != (d, d):
             raise ValueError(f"start: shape is {tuple(start.shape)}; must be ({d}, {d})")
-        b = start.double() @ cov_x.double() @ pair.white_x.T
+        start, cov_x = (m.detach().to("cpu", torch.float64) for m in (start, cov_x))
+        b = start @ cov_x @ pair.white_x.T
     iterations = _descend(b.requires_grad_(), noise, beta, max_iterations) if r else 0
     return _result(b, noise, beta, iterations, eps, pair.white_x)
 
@@ -152,6 +158,7 @@ def _result(
     singular_values = torch.zeros(len(b), dtype=b.dtype)
     singular_values[: b.shape[1]] = torch.linalg.svdvals(b)
     gradient_norm = (b @ h).abs().max().item() if b.numel() else 0.0
+    relative = beta * (b @ h @ b.T).abs().max().item() if b.numel() else 0.0
     lowest = torch.linalg.eigvalsh(h)[0].item() if len(h) else 0.0
     return LearnedGaussianIB(
         float(beta),
@@ -164,6 +171,6 @@ def _result(
         gradient_norm,
         lowest,
         iterations,
-        converged=gradient_norm <= GRADIENT,
+        converged=gradient_norm <= GRADIENT and relative <= RELATIVE,
         saddle=lowest < -CURVATURE,
     )

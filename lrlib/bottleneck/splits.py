@@ -1,6 +1,6 @@
 """How many clusters a representation really has, and the beta at which each of them splits."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ from jaxtyping import Float64, Int64
 from numpy import ndarray
 from torch import Tensor
 
+from lrlib import _checks
 from lrlib.bottleneck.table import Table, check_table, log
 
 if TYPE_CHECKING:
@@ -31,6 +32,12 @@ def effective_clusters(
     >>> effective_clusters(torch.tensor([0.3, 0.5, 0.2], dtype=torch.float64), q).tolist()
     [0, 1, 0]
     """
+    _checks.matrix("decoder", decoder)
+    if marginal.shape != decoder.shape[:1]:
+        raise ValueError(
+            f"marginal: shape is {tuple(marginal.shape)}; must be ({len(decoder)},), one mass for each row of decoder"
+        )
+    _checks.finite("marginal", marginal)
     distance = (decoder[:, None] - decoder).abs().sum(-1) / 2
     labels = torch.full(marginal.shape, -1)
     first: list[int] = []  # the first member of each cluster
@@ -40,6 +47,12 @@ def effective_clusters(
         if not near:
             first.append(t)
     return labels
+
+
+def check_solution(solution: Any) -> None:
+    """Raise ``TypeError`` unless this is a solution of one beta."""
+    if not hasattr(solution, "restart_lagrangians"):
+        raise TypeError(f"solution: must be a DiscreteIB, not {type(solution).__name__}")
 
 
 def merge(encoder: Float64[Tensor, "x t"], labels: Int64[Tensor, " t"]) -> Float64[Tensor, "x k"]:
@@ -58,7 +71,7 @@ def critical_beta(joint: Float64[Tensor, "x y"]) -> float:
     with no mass; ``optimality_gap`` sees that.
 
     Args:
-        joint: (|X|, |Y|) float64, sums to 1, every row with mass.
+        joint: ``(|X|, |Y|)`` float64, sums to 1, every row with mass.
 
     Returns:
         At least 1; ``inf`` if X and Y are independent (s_2 below 1e-12).
@@ -85,6 +98,7 @@ def next_critical_betas(solution: "DiscreteIB") -> Float64[Tensor, " clusters"]:
     Returns:
         (clusters,) in the order of ``effective_clusters``; ``inf`` for a cluster inside which X says nothing of Y.
     """
+    check_solution(solution)
     table = check_table(solution.joint)
     merged = merge(solution.encoder, effective_clusters(solution.marginal, solution.decoder))
     inside = table.p_x * merged.numpy().T

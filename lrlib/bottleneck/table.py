@@ -13,6 +13,7 @@ from numpy import ndarray
 
 from lrlib import _checks
 
+LARGEST_BETA = 1e100  # products with informations must stay in float64's range
 SUM_TOLERANCE = 1e-9  # how far from 1 the entries of a table may sum: rounding, not a forgotten factor
 TINY = 1e-300  # stands for 0 in logarithms
 
@@ -77,4 +78,5 @@ def informations(table: Table, encoder: Float64[ndarray, "*r x t"]) -> tuple[nda
     marginal, decoder = decode(table, encoder)
     i_xt = (encoder * (log(encoder) - log(marginal)[..., None, :])).sum(-1) @ table.p_x
     gain = (decoder * (log(decoder) - log(table.p_y))).sum(-1)
-    return i_xt, (marginal * gain).sum(-1)
+    # 0 where rounding has left a little less
+    return np.maximum(i_xt, 0.0), np.maximum((marginal * gain).sum(-1), 0.0)

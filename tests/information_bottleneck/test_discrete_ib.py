@@ -218,3 +218,22 @@ def test_a_table_that_is_none_is_refused(joint, error, message):
 def test_bad_arguments_are_refused(arguments, error, message):
     with pytest.raises(error, match=message):
         discrete_ib(GOOD, **{"beta": 2.0, **arguments})
+
+
+@pytest.mark.parametrize("beta", [1e-300, 1e-3, 1.0])
+def test_informations_are_never_below_zero(beta):
+    found = discrete_ib(random_table(4, 3, seed=0), beta)
+    assert found.i_xt >= 0
+    assert found.i_ty >= 0
+
+
+def test_a_beta_beyond_float64_is_refused():
+    with pytest.raises(ValueError, match=r"beta=1.7e\+308: must be at most 1e\+100"):
+        discrete_ib(binary_symmetric(0.1), 1.7e308)
+
+
+def test_a_start_that_wants_gradients_is_taken():
+    start = torch.tensor([[0.9, 0.1], [0.2, 0.8]], dtype=torch.float64, requires_grad=True)
+    found = discrete_ib(binary_symmetric(0.1), 3.0, start=start)
+    assert found.clusters == 2
+    assert not found.encoder.requires_grad

@@ -129,3 +129,24 @@ def test_bad_options_are_named(change, error, message):
     arguments = {"beta": 2.0} | change
     with pytest.raises(error, match=message):
         learn_gaussian_ib(eye, eye, eye / 2, arguments.pop("beta"), **arguments)
+
+
+def test_where_float64_cannot_resolve_the_minimum_it_does_not_say_converged():
+    problem = with_correlations([0.9, 0.5])
+    assert learn_gaussian_ib(*problem, 1e3).converged
+    far = learn_gaussian_ib(*problem, 1e6)
+    excess = far.lagrangian - gaussian_ib(*problem, 1e6).lagrangian
+    assert far.converged == (excess < 1e-3)
+    assert not far.converged
+
+
+def test_starts_and_covariances_that_want_gradients_are_taken():
+    problem = [c.requires_grad_() for c in with_correlations([0.9, 0.5])]
+    start = torch.eye(2, dtype=torch.float64, requires_grad=True)
+    assert learn_gaussian_ib(*problem, 3.0, start=start).rank == 1
+
+
+def test_a_beta_beyond_float64_is_refused():
+    for solve in (gaussian_ib, learn_gaussian_ib):
+        with pytest.raises(ValueError, match=r"beta=1.7e\+308: must be at most 1e\+100"):
+            solve(*with_correlations([0.9]), 1.7e308)
