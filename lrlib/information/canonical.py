@@ -42,8 +42,8 @@ class Canonical:
             directions @ cov_x @ directions.T = I. Rows from min(rank cov_x, rank cov_y) on are zero: nothing there
             says anything about y. The entry of largest size in each row is positive; where correlations are equal,
             any rotation among their rows would do as well.
-        resolution: (d,) float64, the rounding error to reckon with in each correlation, to first order: eps (d |w|^2 +
-            m |v|^2), w and v its directions for x and y of unit variance. It is large for combinations of variables
+        resolution: (d,) float64, the rounding error to reckon with in each correlation, to first order: eps times
+            (d w.w + m v.v), w and v its directions for x and y of unit variance. It is large for combinations of variables
             that nearly cancel.
     """
 
