@@ -2,7 +2,7 @@
 // The pictures are in cluster_plots.js; here are the words, the controls and the table.
 
 const PAUSE = 110; // milliseconds from one β to the next while it plays
-const SOFT = 0.995; // an object below this share of a cluster is listed with its share
+const SOFT = 0.995; // an object of which the cluster has less than this share is listed with the share
 const MANY = 3; // outcomes that the table lists for a cluster; of more than that, the likeliest two
 
 const digits = (value) => Math.max(0, value).toFixed(3); // rounding makes a zero of some e-17, of either sign
@@ -33,7 +33,7 @@ function membersOf(table, clusters) {
 /** The state in a sentence, and what comes next. */
 function stateText(table, place, clusters) {
   const beta = table.betas[place];
-  const kept = table.most > 1e-12 ? ` (${Math.round((100 * table.ty[place]) / table.most)} %)` : "";
+  const kept = table.most > 1e-12 ? ` (${((100 * table.ty[place]) / table.most).toFixed(1)} %)` : "";
   const next = table.critical.find((critical) => critical > beta);
   const words = [
     `${counted(clusters.length, "cluster")} at β = ${betaText(beta)}.`,
@@ -49,7 +49,7 @@ function stateText(table, place, clusters) {
 function clusterTable(facts) {
   const caption = make("caption");
   const body = make("tbody");
-  const head = ["cluster", "mass q(t)", "predicts q(y|t)", "objects that it holds most of"];
+  const head = ["cluster", "mass q(t)", "predicts q(y|t)", "objects of which it has the largest share (if not all)"];
   const row = (axis, { mass, height }, k, predicts, members) => {
     const swatch = make("span", { class: "lr-swatch", style: `background: ${blend(facts, axis.share(height))}`, "aria-hidden": "true" });
     const cells = { "data-mass": digits(mass), "data-predicts": predicts, "data-members": members };

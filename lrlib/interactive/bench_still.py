@@ -13,6 +13,7 @@ from lrlib.interactive.bench_table import Bench
 
 DASHES = (*plots.DASHES, (9, 2.5), (5, 1.5, 1, 1.5, 1, 1.5))
 MARKS = ("o", "s", "^", "D", "v", "p", "*", "<", ">", "h")  # as bench_plots.js has them, in this order
+TOO_PALE = "#fbafe4"  # of the palette: a line of it can hardly be seen on white
 MARGIN = 0.06  # of the value axis, beyond the last estimate that it has room for
 LEAST_SPAN = 0.05  # nats that the value axis shows at least
 
@@ -25,7 +26,8 @@ def colours(estimators: tuple[str, ...]) -> list[str]:
     (True, False)
     """
     families = list(dict.fromkeys(name.split()[0] for name in estimators))
-    return [plots.PALETTE[families.index(name.split()[0]) % len(plots.PALETTE)] for name in estimators]
+    hues = [hue for hue in plots.PALETTE if hue != TOO_PALE]
+    return [hues[families.index(name.split()[0]) % len(hues)] for name in estimators]
 
 
 def value_range(bench: Bench, case: str, estimators: list[str]) -> tuple[float, float]:

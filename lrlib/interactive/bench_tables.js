@@ -40,7 +40,7 @@ function benchTable({ facts, cell }) {
 
 /** How dark a cell of this bias is: 0 to 4, as a class name. */
 function shadeOf(bias) {
-  const level = SHADES.filter((least) => Math.abs(bias) >= least).length;
+  const level = SHADES.filter((least) => Number(Math.abs(bias).toFixed(2)) >= least).length; // of the number that is printed
   return level ? `lr-${bias < 0 ? "low" : "high"} lr-shade-${level}` : null;
 }
 
@@ -68,7 +68,7 @@ function biasTable({ bench: { facts, cell }, choose, signal }) {
     };
     const row = ({ name }, at) =>
       make("tr", { "data-case": name, "aria-current": at === c ? "true" : null }, make("th", { scope: "row" }, name), chosen.map((e) => biasCell(at, e)));
-    words.replaceChildren("Bias in nats in ", make("span", {}, "every case"), ", at N = ", make("span", {}, sizeText(facts.sizes[k])), "; empty: not run. Click a row to choose its case");
+    words.replaceChildren("Bias in nats in ", make("span", {}, "every case"), ", at N = ", make("span", {}, sizeText(facts.sizes[k])), "; empty: not run. A click on a row chooses its case, as the list above does");
     head.replaceChildren(make("th", { scope: "col" }, "case"), ...chosen.map((e) => make("th", { scope: "col" }, facts.estimators[e])));
     body.replaceChildren(...facts.cases.map(row));
     fit();

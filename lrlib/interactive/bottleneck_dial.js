@@ -2,7 +2,7 @@
 
 /** The directions in a table that a screen reader can walk through; the last row is their sum. */
 function directionTable() {
-  const names = ["direction", "ρ", "critical β", "read late by", "σ now", "state", "nats of X", "nats about Y"];
+  const names = ["i", "ρ", "critical β", "read late by", "σ now", "state", "nats of X", "nats about Y"];
   const head = make("tr", {}, names.map((text) => make("th", { scope: "col" }, text)));
   const [body, foot] = [make("tbody"), make("tfoot")];
   const when = make("span", { class: "lr-nowrap" });
@@ -164,7 +164,7 @@ async function render({ model, el }) {
       make("span", { class: "lr-nowrap" }, at),
     );
     information.heading.replaceChildren(make("strong", {}, `I(T;Y) = ${y}`), ` for I(X;T) = ${x} nats; shaded: out of reach; slope: 1/β`);
-    ellipse.heading.replaceChildren(make("strong", {}, "What T leaves unknown of X"), ": 1 σ, before (outline) and after");
+    ellipse.heading.replaceChildren(make("strong", {}, "What T leaves unknown of X"), ": one standard deviation, before (outline) and after");
     note.textContent = inWords(found, condition, betas.at(-1));
     showTable(facts, found, chosen.beta);
     output.textContent = `β ${chosen.beta}: rank ${found.rank} of ${n}, ${found.count} counted by ${condition}. I(X;T) ${x} nats, I(T;Y) ${y} nats. ${note.textContent}`;

@@ -200,7 +200,7 @@ class BottleneckDial(Figure):
             ax.add_patch(Ellipse((0, 0), 2 * left[0], 2 * left[1], alpha=0.4, color=plots.PALETTE[0]))
             ax.set_ylabel("$x_2$")
         ax.set(xlim=(-1.1, 1.1), ylim=(-1.1, 1.1), aspect="equal", xlabel="$x_1$")
-        ax.set_title("X given T, 1 σ", fontsize=10)
+        ax.set_title("X given T, one standard deviation", fontsize=10)
 
 
 def _covariances(correlations: list[float]) -> tuple[Tensor, Tensor, Tensor]:

@@ -155,8 +155,9 @@ function drawInformation(svg, { facts, found, chosen, width, height }) {
   const marks = grouped(rows, ({ critical }) => critical, "β").filter(([critical]) => critical <= last);
   const [x, y] = at(chosen.beta);
   const [dx, dy] = [(right - left) / widest, (top - bottom) / highest / chosen.beta];
-  const ahead = 30 / Math.hypot(dx, dy);
+  const ahead = Math.min(30 / Math.hypot(dx, dy), (right - x) / dx, (y - top) / -dy); // and inside the plot
   const behind = Math.min(ahead, (x - left) / dx, (bottom - y) / -dy); // the tangent ends at the axes
+  const named = []; // a label that would cover another is left out: the plot above has them all
   resize(svg, width, height);
   svg.replaceChildren(...[
     make("path", { class: "lr-beyond", d: path(beyond) }),
@@ -176,7 +177,11 @@ function drawInformation(svg, { facts, found, chosen, width, height }) {
     x > left && make("path", { class: "lr-tangent", d: path([[x - behind * dx, y - behind * dy], [x + ahead * dx, y + ahead * dy]]) }),
     ...marks.flatMap(([critical, text]) => {
       const [cx, cy] = at(critical);
-      return [make("circle", { cx, cy, r: 3.5, class: "lr-step" }), sayWithin(cx + 6 + 4 * text.length, Math.min(cy + 15, bottom - 5), text, [left, right])];
+      const half = 4 * text.length;
+      const [tx, ty] = [Math.min(right - half, cx + 6 + half), Math.min(cy + 15, bottom - 5)];
+      const clear = named.every(([px, py, other]) => Math.abs(px - tx) > half + other || Math.abs(py - ty) > 14);
+      if (clear) named.push([tx, ty, half]);
+      return [make("circle", { cx, cy, r: 3.5, class: "lr-step" }), clear && sayWithin(tx, ty, text, [left, right])];
     }),
     make("circle", { cx: x, cy: y, r: 5.5, class: "lr-dot lr-here" }),
   ].filter(Boolean));

@@ -25,14 +25,17 @@ function estimatorChecks({ facts, choose, signal }) {
 }
 
 /** What is shown, in a sentence for who does not see it. */
-function benchWords({ facts, cell }, { c, k, shown }) {
+function benchWords({ facts, cell }, { c, k, chosen, shown }) {
   const { name, truth } = facts.cases[c];
   const told = shown.map((e) => {
     const found = cell(c, e, k);
     if (!found) return `${facts.estimators[e]} not run`;
     return `${facts.estimators[e]} ${natsText(found.mean)}, bias ${natsText(found.bias, { signed: true })}${found.saturated ? ", saturated" : ""}`;
   });
-  return `${name}, truth ${natsText(truth)} nats, N = ${sizeText(facts.sizes[k])}: ${told.join("; ") || "no estimator"}.`;
+  const away = chosen.filter((e) => facts.cases[c].kinds[e] === null).map((e) => facts.estimators[e]);
+  const none = chosen.length ? "none of those that are switched on" : "no estimator";
+  const apart = away.length ? ` Not run in this case: ${away.join(", ")}.` : "";
+  return `${name}, truth ${natsText(truth)} nats, N = ${sizeText(facts.sizes[k])}: ${told.join("; ") || none}.${apart}`;
 }
 
 async function render({ model, el }) {

@@ -201,14 +201,19 @@ function nearest(values, value) {
 /** A button that plays what `name` says, a step every `pause` ms. Not offered to those who asked for less motion. */
 function playback(button, { advance, atEnd, pause = 220, name = "Play the training" }) {
   let timer = null;
+  const output = () => button.closest(".lr-figure")?.querySelector("[data-output]");
   const label = () => {
     button.textContent = timer === null ? "▶" : "❚❚";
     button.setAttribute("aria-label", timer === null ? name : "Pause");
+    output()?.setAttribute("aria-live", timer === null ? "polite" : "off"); // or it would be read at every step
   };
   const stop = () => {
+    if (timer === null) return;
     clearInterval(timer);
     timer = null;
     label();
+    const said = output();
+    if (said) said.textContent = `${said.textContent}`; // so that where it stopped is read, once
   };
   const tick = () => {
     advance();

@@ -115,7 +115,7 @@ def test_the_next_split_and_what_has_not_converged_are_told(show):
     summary = page.locator("[data-summary]")
     assert summary.text_content().endswith("Next split at β = 1.50.")
     move(page, 1)
-    assert summary.text_content().endswith("(100 %). No split above this β, up to 4.")
+    assert summary.text_content().endswith("(100.0 %). No split above this β, up to 4.")
     move(page, 2)
     assert summary.text_content().endswith(
         "Not converged here: one more update changes q(t|x) by up to 3e−4."

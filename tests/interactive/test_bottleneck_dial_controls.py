@@ -163,6 +163,17 @@ def test_play_turns_beta_to_the_end_and_stops(show):
     assert play.is_visible()
 
 
+def test_a_screen_reader_is_told_where_play_stopped_and_not_each_step(show):
+    page = show(page_of(beta=2.0))
+    output = page.locator("[data-output]")
+    assert output.get_attribute("aria-live") == "polite"
+    page.get_by_role("button", name="Turn β up").click()
+    assert output.get_attribute("aria-live") == "off"
+    page.get_by_role("button", name="Pause").click()
+    assert output.get_attribute("aria-live") == "polite"
+    assert output.text_content()
+
+
 def test_reset_brings_back_what_python_set(show):
     page = show(page_of([0.7, 0.6], beta=2.5, eps=0.5, relative=True))
     before = plots(page)

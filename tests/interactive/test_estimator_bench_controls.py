@@ -135,6 +135,12 @@ def test_what_python_sets_is_drawn(show, figure):
     assert list(table_rows(page)) == ["kde lower"]
 
 
+def test_an_estimator_that_was_not_run_is_named_to_a_screen_reader(show):
+    page = show(EstimatorBench(small_table(), case="normal-0.75", estimators=["logdet"]).page())
+    words = page.locator("[data-output]").text_content()
+    assert words.endswith(": none of those that are switched on. Not run in this case: logdet.")
+
+
 def test_no_estimator_is_no_error(show):
     page = show(EstimatorBench(small_table(), estimators=[]).page())
     assert table_rows(page) == {}
