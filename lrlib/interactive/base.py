@@ -11,6 +11,7 @@ import base64
 import html
 import io
 import json
+import math
 import re
 import zlib
 from pathlib import Path
@@ -69,6 +70,19 @@ def packed(array: Any, dtype: str) -> bytes:
     _checks.one_of("dtype", dtype, ("<u2", "<u4"))
     flat = np.asarray(array).astype(dtype).ravel()
     return zlib.compress(np.diff(flat, prepend=flat.dtype.type(0)).tobytes(), level=9)
+
+
+def nearest_place(name: str, value: float, places: list[float]) -> float:
+    """Return the place nearest to ``value`` on a log scale, or 0 for 0 where that is a place; raise outside."""
+    _checks.number(name, value)
+    zero = places[0] == 0
+    positive = places[1:] if zero else places
+    if value == 0 and zero:
+        return 0.0
+    if not positive[0] <= value <= positive[-1]:
+        rule = f"{'0 or ' * zero}between {positive[0]:g} and {positive[-1]:g}"
+        raise ValueError(f"{name}={value:g}: must be {rule}")
+    return min(positive, key=lambda place: abs(math.log(place / value)))
 
 
 def script_json(value: Any) -> str:

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.patches import Ellipse
 from torch import Tensor
 
-from lrlib import _checks, plots
+from lrlib import plots
 from lrlib.bottleneck import GaussianIB, gaussian_ib, gaussian_ib_curve
-from lrlib.interactive.base import HERE, Figure
+from lrlib.interactive.base import HERE, Figure, nearest_place
 from lrlib.rank import count_above
 
 MOST_DIRECTIONS = 6  # lines and sliders that fit on a phone
@@ -88,8 +88,8 @@ class BottleneckDial(Figure):
             raise TypeError(f"relative={relative!r}: must be True or False")
         first = {
             "correlations": _checked_correlations(correlations),
-            "beta": _nearest("beta", beta, BETAS),
-            "eps": _nearest("eps", eps, THRESHOLDS),
+            "beta": nearest_place("beta", beta, BETAS),
+            "eps": nearest_place("eps", eps, THRESHOLDS),
             "relative": relative,
         }
         super().__init__(label=label, title=title, facts=_facts(first), **first)
@@ -132,7 +132,7 @@ class BottleneckDial(Figure):
     @traitlets.validate("beta", "eps")
     def _valid_place(self, proposal: dict) -> float:
         name = proposal["trait"].name
-        return _nearest(name, proposal["value"], BETAS if name == "beta" else THRESHOLDS)
+        return nearest_place(name, proposal["value"], BETAS if name == "beta" else THRESHOLDS)
 
     def alt_text(self) -> str:
         """Return what is shown, without a setting that the reader can change."""
@@ -242,11 +242,3 @@ def _checked_correlations(correlations: Sequence[float]) -> list[float]:
         if not 0 <= rho <= CORRELATIONS[-1]:
             raise ValueError(f"correlations[{i}]={rho:g}: must be between 0 and {CORRELATIONS[-1]:g}")
     return [min(CORRELATIONS, key=lambda place: abs(place - rho)) for rho in values.tolist()]
-
-
-def _nearest(name: str, value: float, places: list[float]) -> float:
-    """Return the place nearest to ``value`` on a log scale; raise outside."""
-    _checks.number(name, value)
-    if not places[0] <= value <= places[-1]:
-        raise ValueError(f"{name}={value:g}: must be between {places[0]:g} and {places[-1]:g}")
-    return min(places, key=lambda place: abs(math.log(place / value)))

@@ -53,13 +53,6 @@ function solve({ correlations, beta, eps, relative }) {
   };
 }
 
-const subscript = (n) => String(n).replace(/\d/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]);
-
-/** Names in a row, as in a sentence. */
-function listed(names) {
-  return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
-}
-
 /** A number in so many digits, without an exponent; infinity is a dash. */
 function digits(value, places) {
   if (!Number.isFinite(value)) return "–";

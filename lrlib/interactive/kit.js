@@ -230,6 +230,14 @@ function playback(button, { advance, atEnd, pause = 220, name = "Play the traini
   return { stop, toggle };
 }
 
+/** A whole number as small digits below the line, for names such as σ₁. */
+const subscript = (n) => String(n).replace(/\d/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]);
+
+/** Names in a row, as in a sentence. */
+function listed(names) {
+  return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+}
+
 /** Draw now, and whenever one of these traits or the width of `root` changes. Returns what stops that. */
 function keepDrawn({ model, root, traits, draw }) {
   const changes = traits.map((name) => `change:${name}`);

@@ -93,13 +93,7 @@ function runRace(facts, settings) {
   return { times, modes, counts: (eps) => times.map((_, i) => modes.filter(({ path }) => path[i] > bar(eps)).length) };
 }
 
-const subscript = (n) => String(n).replace(/\d/g, (digit) => "₀₁₂₃₄₅₆₇₈₉"[digit]);
 const modeName = (i) => `σ${subscript(i + 1)}`;
-
-/** Names in a row, as in a sentence. */
-function listed(names) {
-  return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
-}
 
 /** A time to three digits. */
 function timeText(t) {

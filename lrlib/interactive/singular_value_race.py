@@ -1,6 +1,5 @@
 """Singular values of a deep linear network on the way to their targets, and how many pass a threshold."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure as Canvas
 from numpy import ndarray
 
 from lrlib import _checks, plots
-from lrlib.interactive.base import Figure
+from lrlib.interactive.base import Figure, nearest_place
 from lrlib.rank import count_above
 from lrlib.theory import deep_linear_path
 
@@ -83,10 +82,10 @@ class SingularValueRace(Figure):
         self.target = _checked_target(target)
         first = {
             "depth": _checked_depth(depth),
-            "start": _nearest("start", start, STARTS),
-            "weight_decay": _nearest("weight_decay", weight_decay, DECAYS),
-            "eps": _nearest("eps", eps, THRESHOLDS),
-            "time": _nearest("time", time, TIMES),
+            "start": nearest_place("start", start, STARTS),
+            "weight_decay": nearest_place("weight_decay", weight_decay, DECAYS),
+            "eps": nearest_place("eps", eps, THRESHOLDS),
+            "time": nearest_place("time", time, TIMES),
         }
         super().__init__(label=label, title=title, facts=self._facts(first), **first)
 
@@ -110,7 +109,7 @@ class SingularValueRace(Figure):
     def _valid_place(self, proposal: dict) -> float:
         name = proposal["trait"].name
         places = {"start": STARTS, "weight_decay": DECAYS, "eps": THRESHOLDS, "time": TIMES}[name]
-        return _nearest(name, proposal["value"], places)
+        return nearest_place(name, proposal["value"], places)
 
     def alt_text(self) -> str:
         """Return what is shown, without a setting that the reader can change."""
@@ -184,16 +183,3 @@ def _checked_target(target: Sequence[float]) -> list[float]:
 def _checked_depth(depth: int) -> int:
     _checks.integer("depth", depth, minimum=1, maximum=MOST_DEPTH)
     return depth
-
-
-def _nearest(name: str, value: float, places: list[float]) -> float:
-    """Return the place nearest to ``value`` on a log scale, or 0 for 0 where that is a place; raise outside."""
-    _checks.number(name, value)
-    zero = places[0] == 0
-    positive = places[1:] if zero else places
-    if value == 0 and zero:
-        return 0.0
-    if not positive[0] <= value <= positive[-1]:
-        rule = f"{'0 or ' * zero}between {positive[0]:g} and {positive[-1]:g}"
-        raise ValueError(f"{name}={value:g}: must be {rule}")
-    return min(positive, key=lambda place: abs(math.log(place / value)))
