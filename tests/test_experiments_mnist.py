@@ -74,7 +74,7 @@ def test_the_table_is_tidy_and_complete(frame):
     steps = log_steps(30, 4, first=10)
     with_lists = {steps[0], steps[2], steps[-1]}  # 3 of 5
     counts = {reading: len(levels) for reading, levels in mnist.THRESHOLDS.items()}
-    of_layer = counts | dict.fromkeys(("effective", "stable", "frobenius", "operator", "within_class"), 1)
+    of_layer = counts | dict.fromkeys(("effective", "stable", "operator", "within_class"), 1)
     lists = dict.fromkeys(("jacobian_spectrum", "weight_spectrum", "input_sensitivity"), 1)
     network = dict.fromkeys(("train_loss", "test_loss", "train_accuracy", "test_accuracy"), 1)
     for decay in (0.0, 3e-3):

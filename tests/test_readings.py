@@ -134,7 +134,6 @@ def expected_others(net, probe):
             found[name, "active", None] = spread(has_slope.mean(1))
     for name in net.layers:
         weight = twin.get_submodule(name).weight.detach().numpy()
-        found[name, "frobenius", None] = np.sqrt((weight**2).sum()), None
         found[name, "operator", None] = np.linalg.svd(weight)[1][0], None
     return found
 

@@ -12,7 +12,7 @@ Of every layer, over the probe inputs, mean and standard error:
 
 Of every layer, one number:
 
-- ``frobenius``, ``operator``: norms of the weight matrix;
+- ``operator``: the operator norm of the weight matrix;
 - ``within_class``: tr(covariance within classes) / tr(total covariance) of p_l over training inputs: 1 where classes
   have one mean, 0 where each class is one point. With classes only.
 
@@ -175,8 +175,7 @@ def _of_weights(net: MLP) -> list[Row]:
     found: list[Row] = []
     for name in net.layers:
         weight = net.get_submodule(name).weight.detach().double().cpu()
-        for reading, kind in (("frobenius", "fro"), ("operator", 2)):
-            found.append((name, reading, None, torch.linalg.matrix_norm(weight, kind).item(), None, None))
+        found.append((name, "operator", None, torch.linalg.matrix_norm(weight, 2).item(), None, None))
     return found
 
 

@@ -1,11 +1,12 @@
 """Checks of what a training loop is handed, shared by the loop for one model and the loop for many."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from lrlib import _checks
 
@@ -92,13 +93,57 @@ def check_rates(lr: float, optimiser: str, momentum: float, weight_decay: float,
     _checks.number(f"weight_decay{where}", weight_decay)
 
 
+def check_adam_betas(betas: tuple[float, float]) -> None:
+    """Raise unless these are two numbers from 0 to below 1."""
+    if len(betas) != 2:
+        raise ValueError(f"adam_betas={betas!r}: must be two numbers")
+    for i, beta in enumerate(betas):
+        _checks.number(f"adam_betas[{i}]", beta)
+        if beta >= 1:
+            raise ValueError(f"adam_betas[{i}]={beta}: must be below 1")
+
+
+def check_averaged(average: Any, net: nn.Module) -> None:
+    """Raise unless this is a running average of the network's weights, or None."""
+    if average is None:
+        return
+    if not isinstance(average, AveragedModel):
+        raise TypeError(
+            f"average: must be a torch.optim.swa_utils.AveragedModel, not {type(average).__name__}"
+        )
+    shapes, own = ([tuple(p.shape) for p in module.parameters()] for module in (average.module, net))
+    if shapes != own:
+        raise ValueError(f"average: its parameters have shapes {shapes}; must be those of the network, {own}")
+
+
+def rate_factor(schedule: Callable[[int], float] | None, step: int) -> float:
+    """Return the factor on the learning rate at a step; raise unless it is a number >= 0."""
+    if schedule is None:
+        return 1.0
+    factor = schedule(step)
+    _checks.number(f"schedule({step})", factor)
+    return float(factor)
+
+
+def check_own_loss(value: Any, shape: tuple[int, ...]) -> None:
+    """Raise unless what a loss of one's own returned is a floating tensor of this shape: () or (M,)."""
+    if not isinstance(value, Tensor) or not value.is_floating_point() or value.shape != shape:
+        seen = (
+            f"{value.dtype} of shape {tuple(value.shape)}"
+            if isinstance(value, Tensor)
+            else type(value).__name__
+        )
+        raise ValueError(f"loss: returned {seen}; must return a floating tensor of shape {shape}")
+
+
 def check_course(
-    steps: int, batch_size: int, n: int, loss: str, checkpoints: Sequence[int] | None
+    steps: int, batch_size: int, n: int, loss: str | Callable, checkpoints: Sequence[int] | None
 ) -> tuple[int, ...]:
     """Return the checkpoints; raise unless these describe a course of training on n inputs."""
     _checks.integer("steps", steps, minimum=1)
     _checks.integer("batch_size", batch_size, minimum=1, maximum=n)
-    _checks.one_of("loss", loss, LOSSES)
+    if not callable(loss):
+        _checks.one_of("loss", loss, LOSSES)
     if not isinstance(checkpoints, Iterable | None):
         raise TypeError(f"checkpoints={checkpoints!r}: must be a sequence of integers, or None")
     due = log_steps(steps) if checkpoints is None else tuple(checkpoints)

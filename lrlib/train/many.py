@@ -1,6 +1,5 @@
 """The same loop for M models at once: their weights are stacked, so that one matrix product serves all of them."""
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -8,20 +7,26 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
 
 from lrlib import runtime
 from lrlib.train.checks import (
+    check_adam_betas,
+    check_averaged,
     check_course,
     check_data,
     check_fit,
     check_generator,
+    check_own_loss,
     check_rates,
     check_trainable,
+    rate_factor,
 )
 from lrlib.train.single import History
 
 LOOK_EVERY = 100  # steps between looks at whether all losses are finite: each look waits for a GPU
-ADAM_BETAS, ADAM_EPSILON = (0.9, 0.999), 1e-8  # torch's
+ADAM_EPSILON = 1e-8  # torch's
+OwnLosses = Callable[[nn.Module, Tensor, Tensor, Sequence[torch.Generator]], Float[Tensor, " M"]]
 
 
 def fit_many(
@@ -33,11 +38,14 @@ def fit_many(
     lr: float | Sequence[float],
     batch_size: int,
     generators: Sequence[torch.Generator],
-    loss: str = "cross_entropy",
+    loss: str | OwnLosses = "cross_entropy",
     optimiser: str = "sgd",
     momentum: float | Sequence[float] = 0.0,
+    adam_betas: tuple[float, float] = (0.9, 0.999),
     weight_decay: float | Sequence[float] = 0.0,
     decoupled: bool = False,
+    schedule: Callable[[int], float] | None = None,
+    average: AveragedModel | None = None,
     measure: Callable[[nn.Module], Sequence[Any]] | None = None,
     checkpoints: Sequence[int] | None = None,
     label: str = "training",
@@ -53,9 +61,12 @@ def fit_many(
         stack: M models as one module: every parameter has a first axis of length M, and an input (M, n, ...)
             gives (M, n, ...). :class:`lrlib.nets.MLPStack` is one. It and the data must be on one device.
         x, y: the data, one tensor for all models, or a sequence of M of one shape, one for each.
-        steps, batch_size, loss, optimiser, decoupled, checkpoints: for all models, as in ``train``.
+        steps, batch_size, optimiser, adam_betas, decoupled, schedule, checkpoints: for all models, as in ``train``.
+        loss: as in ``train``; a function of one's own gets the stack, x (M, B, ...), y (M, B, ...) and all
+            generators, and returns the mean loss of each model's batch, (M,).
         lr, momentum, weight_decay: for all models, or M of them.
         generators: M CPU generators; the m-th draws the order of model m's data.
+        average: a running average of the stack's weights, brought up to date after every update.
         measure: called with the stack at each checkpoint; returns M readings, and must not change the stack.
         label, progress: the progress bar's words, and whether there is one.
         show: what the bar says of the newest M readings, in words.
@@ -73,9 +84,16 @@ def fit_many(
     shared = isinstance(x, Tensor) and isinstance(y, Tensor)
     for i, pair in enumerate(_pairs(x, y, count)):
         check_data(*pair, where="" if shared else f"[{i}]")
+    check_adam_betas(adam_betas)
     due = check_course(steps, batch_size, n, loss, checkpoints)
     _check_stack(stack, inputs, generators)
-    update = _Update(list(stack.parameters()), optimiser, rates, decoupled)
+    check_averaged(average, stack)
+    parameters = list(stack.parameters())
+    update = (
+        _AdamUpdate(parameters, rates, adam_betas, decoupled)
+        if optimiser == "adam"
+        else _Update(parameters, rates, decoupled)
+    )
     readings: list[Sequence[Any]] = []
     losses = torch.empty(steps, count, device=inputs.device)  # MPS has no float64
     batches = _batches(n, batch_size, generators, inputs.device)
@@ -87,14 +105,21 @@ def fit_many(
             if show is not None:
                 bar.set_postfix_str(show(readings[-1]))
         rows = next(batches)
-        outputs = stack(_taken(inputs, rows + first_input))
-        wanted = _taken(targets, rows + first_target)
-        if step == 0:
-            _check_outputs(outputs, rows.shape)
-            check_fit(outputs.flatten(0, 1), wanted.flatten(0, 1), loss, all_targets=targets)
-        batch_losses = _losses(outputs, wanted, loss)
+        taken, wanted = _taken(inputs, rows + first_input), _taken(targets, rows + first_target)
+        if callable(loss):
+            batch_losses = loss(stack, taken, wanted, generators)
+            check_own_loss(batch_losses, (count,))
+        else:
+            outputs = stack(taken)
+            if step == 0:
+                _check_outputs(outputs, rows.shape)
+                check_fit(outputs.flatten(0, 1), wanted.flatten(0, 1), loss, all_targets=targets)
+            batch_losses = _losses(outputs, wanted, loss)
         losses[step] = batch_losses.detach()
-        update(torch.autograd.grad(batch_losses @ update.weights, update.parameters), step + 1)
+        gradients = torch.autograd.grad(batch_losses @ update.weights, update.parameters)
+        update(gradients, rate_factor(schedule, step))
+        if average is not None:
+            average.update_parameters(stack)
         if (step + 1) % LOOK_EVERY == 0 or step + 1 == steps:
             _check_losses(losses[: step + 1], rates["lr"])
     for m in range(count):
@@ -111,61 +136,85 @@ def fit_many(
 
 
 class _Update:
-    """The update of ``torch.optim.SGD``, ``Adam`` and ``AdamW``, with rates of its own for every model.
+    """The update of ``torch.optim.SGD``, with rates of its own for every model.
 
-    SGD's learning rates come in as the losses' weights: one product a model instead of one a parameter.
+    The learning rates come in as the losses' weights: one product a model instead of one a parameter.
 
     Attributes:
         parameters: what is updated; each has a first axis of length M.
         weights: (M,), what the losses are to be multiplied with before they are differentiated.
     """
 
-    def __init__(
-        self, parameters: list[Tensor], optimiser: str, rates: dict[str, list[float]], decoupled: bool
-    ) -> None:
-        self.parameters = parameters
-        self._adam, self._decoupled = optimiser == "adam", decoupled
-        self._heavy = self._adam or any(rates["momentum"])
-        lr = parameters[0].new_tensor(rates["lr"])
-        self.weights = torch.ones_like(lr) if self._adam else lr
+    def __init__(self, parameters: list[Tensor], rates: dict[str, list[float]], decoupled: bool) -> None:
+        self.parameters, self._decoupled = parameters, decoupled
+        self._heavy = any(rates["momentum"])
+        self.weights = lr = parameters[0].new_tensor(rates["lr"])
         decay = lr * parameters[0].new_tensor(rates["weight_decay"])
         self._rates = [
             {
-                "lr": self._for(p, lr),
                 "shrink": self._for(p, 1 - decay),
-                "decay": self._for(p, decay / lr * self.weights),  # in units of the weighted gradient
+                "decay": self._for(p, decay),  # in units of the weighted gradient
                 "momentum": self._for(p, p.new_tensor(rates["momentum"])),
             }
             for p in parameters
         ]
-        self._first = [torch.zeros_like(p) for p in parameters] if self._heavy else []
-        self._second = [torch.zeros_like(p) for p in parameters] if self._adam else []
+        self._velocity = [torch.zeros_like(p) for p in parameters] if self._heavy else []
 
     @torch.no_grad()
-    def __call__(self, gradients: Sequence[Tensor], step: int) -> None:
-        """Make the update number ``step``, 1 for the first, with the gradients of the weighted losses' sum."""
+    def __call__(self, gradients: Sequence[Tensor], factor: float) -> None:
+        """Make an update with the gradients of the weighted losses' sum; all learning rates are taken times ``factor``."""
         for i, (p, gradient, own) in enumerate(zip(self.parameters, gradients, self._rates, strict=True)):
             if self._decoupled or not self._heavy:  # plain SGD: the two kinds of decay are one
-                p.mul_(own["shrink"])
+                p.mul_(own["shrink"] if factor == 1 else 1 - factor * own["decay"])
             else:
                 gradient = gradient.addcmul(p, own["decay"])
-            if self._adam:
-                p.addcmul_(self._adam_direction(i, gradient, step), own["lr"], value=-1)
-            elif self._heavy:
-                p.sub_(self._first[i].mul_(own["momentum"]).add_(gradient))
-            else:
-                p.sub_(gradient)
+            if self._heavy:
+                gradient = self._velocity[i].mul_(own["momentum"]).add_(gradient)
+            p.sub_(gradient, alpha=factor)
 
     @staticmethod
     def _for(parameter: Tensor, values: Float[Tensor, " M"]) -> Tensor:
         return values.view(-1, *[1] * (parameter.ndim - 1))
 
-    def _adam_direction(self, i: int, gradient: Tensor, step: int) -> Tensor:
-        first, second = self._first[i], self._second[i]
-        first.lerp_(gradient, 1 - ADAM_BETAS[0])
-        second.mul_(ADAM_BETAS[1]).addcmul_(gradient, gradient, value=1 - ADAM_BETAS[1])
-        scale = (second.sqrt() / math.sqrt(1 - ADAM_BETAS[1] ** step)).add_(ADAM_EPSILON)
-        return (first / scale).div_(1 - ADAM_BETAS[0] ** step)
+
+class _AdamUpdate:
+    """The update of ``torch.optim.Adam`` or ``AdamW``, by them: models with the same rates are one of their groups.
+
+    Attributes as of :class:`_Update`; the losses' weights are 1.
+    """
+
+    def __init__(
+        self,
+        parameters: list[Tensor],
+        rates: dict[str, list[float]],
+        betas: tuple[float, float],
+        decoupled: bool,
+    ) -> None:
+        self.parameters = parameters
+        self.weights = torch.ones_like(parameters[0].new_tensor(rates["lr"]))
+        own = list(zip(rates["lr"], rates["weight_decay"], strict=True))
+        self._each = len(set(own)) > 1
+        # The same memory without a graph, so that their gradients can be set; one tensor a model if rates differ.
+        leaves = [self._parts(p.detach()) for p in parameters]
+        groups = [
+            {"params": list(part), "lr": lr, "weight_decay": decay}
+            for part, (lr, decay) in zip(zip(*leaves, strict=True), own, strict=False)
+        ]
+        kind = torch.optim.AdamW if decoupled else torch.optim.Adam
+        self._leaves, self._rates = leaves, [group["lr"] for group in groups]
+        self._optimiser = kind(groups, betas=betas, eps=ADAM_EPSILON, fused=True)
+
+    def __call__(self, gradients: Sequence[Tensor], factor: float) -> None:
+        """Make an update with the gradients of the losses' sum; all learning rates are taken times ``factor``."""
+        for leaves, gradient in zip(self._leaves, gradients, strict=True):
+            for leaf, part in zip(leaves, self._parts(gradient), strict=True):
+                leaf.grad = part
+        for group, lr in zip(self._optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = factor * lr
+        self._optimiser.step()
+
+    def _parts(self, stacked: Tensor) -> Sequence[Tensor]:
+        return stacked.unbind() if self._each else [stacked]
 
 
 def _batches(

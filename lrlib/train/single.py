@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,17 +10,24 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim.swa_utils import AveragedModel
 
 from lrlib import runtime
 from lrlib.train.checks import (
+    check_adam_betas,
+    check_averaged,
     check_course,
     check_data,
     check_fit,
     check_generator,
+    check_own_loss,
     check_rates,
     check_trainable,
+    rate_factor,
 )
+from lrlib.train.kept import Kept
 
+OwnLoss = Callable[[nn.Module, Tensor, Tensor, torch.Generator], Tensor]
 LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {"cross_entropy": F.cross_entropy, "mse": F.mse_loss}
 
 
@@ -47,13 +55,17 @@ def train(
     lr: float,
     batch_size: int,
     generator: torch.Generator,
-    loss: str = "cross_entropy",
+    loss: str | OwnLoss = "cross_entropy",
     optimiser: str = "sgd",
     momentum: float = 0.0,
+    adam_betas: tuple[float, float] = (0.9, 0.999),
     weight_decay: float = 0.0,
     decoupled: bool = False,
+    schedule: Callable[[int], float] | None = None,
+    average: AveragedModel | None = None,
     measure: Callable[[nn.Module], Any] | None = None,
     checkpoints: Sequence[int] | None = None,
+    keep_in: str | Path | None = None,
     label: str = "training",
     progress: bool = True,
     show: Callable[[Any], str] | None = None,
@@ -66,16 +78,23 @@ def train(
         steps: number of updates T, >= 1.
         lr: learning rate eta, > 0.
         batch_size: 1 to n; every epoch is a new order of the inputs, its incomplete last batch left out.
-        generator: CPU generator that draws the order.
-        loss: ``"cross_entropy"`` or ``"mse"`` (mean over inputs and outputs).
-        optimiser: ``"sgd"``, or ``"adam"`` with torch's betas (0.9, 0.999) and epsilon 1e-8 (Kingma & Ba 2015).
+        generator: CPU generator that draws the order, and whatever a loss of one's own draws.
+        loss: ``"cross_entropy"`` or ``"mse"`` (mean over inputs and outputs), or a function of the network, a
+            batch's x and y, and the generator, that returns the batch's mean loss, shape ().
+        optimiser: ``"sgd"``, or ``"adam"`` with epsilon 1e-8 (Kingma & Ba 2015).
         momentum: heavy-ball momentum of SGD, 0 <= momentum < 1; must be 0 with Adam.
+        adam_betas: how much Adam remembers of the mean gradient and of its square.
         weight_decay: lambda >= 0, on all parameters.
         decoupled: False adds lambda * w to the gradient, as ``torch.optim.SGD`` and ``Adam`` do, so that momentum
             and Adam's scaling see it; True shrinks w by 1 - eta * lambda beside the step (Loshchilov & Hutter
             2019; with Adam this is AdamW). The two are the same for SGD without momentum.
+        schedule: step -> factor on ``lr`` at that update, 0 for the first.
+        average: a running average of ``net``'s weights, brought up to date after every update.
         measure: called with ``net`` at each checkpoint; its results are the readings. Must not change net.
         checkpoints: increasing steps between 0 and ``steps``; default :func:`log_steps`.
+        keep_in: a safetensors file in which training is kept about once a minute, between two epochs. Where it is
+            there, the same call goes on from it and ends where it would have ended; it is removed at the end.
+            Readings are not kept, so ``measure`` must be None.
         label, progress: the progress bar's words, and whether there is one.
         show: what the bar says of the newest reading, in words.
 
@@ -88,21 +107,40 @@ def train(
     check_trainable("net", net, x)
     check_generator("generator", generator)
     check_rates(lr, optimiser, momentum, weight_decay)
+    check_adam_betas(adam_betas)
+    check_averaged(average, net)
     due = check_course(steps, batch_size, x.shape[0], loss, checkpoints)
-    optimise = _optimiser(net, optimiser, lr, momentum, weight_decay, decoupled)
+    if keep_in is not None and measure is not None:
+        raise ValueError(
+            "measure: must be None with keep_in: readings are not kept; measure when training is done"
+        )
+    optimise = _optimiser(net, optimiser, lr, momentum, adam_betas, weight_decay, decoupled)
     readings, losses = [], np.empty(steps)
+    kept = None
+    if keep_in is not None:
+        course = {"steps": steps, "lr": lr, "batch_size": batch_size, "inputs": x.shape[0], "optimiser": optimiser,
+                  "momentum": momentum, "adam_betas": list(adam_betas), "weight_decay": weight_decay,
+                  "decoupled": decoupled}  # fmt: skip
+        kept = Kept(Path(keep_in), course, net, optimise, generator, average)
+    first = kept.restore(losses) if kept else 0
     batches = _batches(x.shape[0], batch_size, generator, x.device)
-    bar = runtime.progress(range(steps), label, show=progress)
+    bar = runtime.progress(range(first, steps), label, show=progress)
     for step in bar:
+        if kept and step % (x.shape[0] // batch_size) == 0:  # the order of an epoch is drawn at its start
+            kept.save_if_due(step, losses[:step])
         if measure is not None and step in due:
             readings.append(measure(net))
             if show is not None:
                 bar.set_postfix_str(show(readings[-1]))
         rows = next(batches)
-        outputs, targets = net(x[rows]), y[rows]
-        if step == 0:
-            check_fit(outputs, targets, loss, all_targets=y)
-        batch_loss = LOSSES[loss](outputs, targets)
+        if callable(loss):
+            batch_loss = loss(net, x[rows], y[rows], generator)
+            check_own_loss(batch_loss, ())
+        else:
+            outputs, targets = net(x[rows]), y[rows]
+            if step == 0:
+                check_fit(outputs, targets, loss, all_targets=y)
+            batch_loss = LOSSES[loss](outputs, targets)
         losses[step] = batch_loss.item()
         if not np.isfinite(losses[step]):
             raise FloatingPointError(
@@ -111,13 +149,19 @@ def train(
             )
         optimise.zero_grad()
         batch_loss.backward()
+        rate = lr * rate_factor(schedule, step)
+        optimise.param_groups[0]["lr"] = rate
         if decoupled and optimiser == "sgd":  # AdamW does it itself
-            _shrink(net, 1 - lr * weight_decay)
+            _shrink(net, 1 - rate * weight_decay)
         optimise.step()
+        if average is not None:
+            average.update_parameters(net)
     if not all(torch.isfinite(p).all() for p in net.parameters()):
         raise FloatingPointError(f"weights are not finite after step {steps}: lr={lr} is too large")
     if measure is not None and steps in due:
         readings.append(measure(net))
+    if kept:
+        kept.discard()
     return History(due if measure is not None else (), tuple(readings), losses)
 
 
@@ -128,11 +172,18 @@ def accuracy(net: nn.Module, x: Float[Tensor, "n *d"], y: Tensor) -> float:
 
 
 def _optimiser(
-    net: nn.Module, name: str, lr: float, momentum: float, weight_decay: float, decoupled: bool
+    net: nn.Module,
+    name: str,
+    lr: float,
+    momentum: float,
+    betas: tuple[float, float],
+    weight_decay: float,
+    decoupled: bool,
 ) -> torch.optim.Optimizer:
     if name == "adam":
         kind = torch.optim.AdamW if decoupled else torch.optim.Adam
-        return kind(net.parameters(), lr=lr, weight_decay=weight_decay)
+        # fused: one pass over the weights, which takes a third of the time
+        return kind(net.parameters(), lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
     coupled_decay = 0.0 if decoupled else weight_decay
     return torch.optim.SGD(net.parameters(), lr=lr, momentum=momentum, weight_decay=coupled_decay)
 
