@@ -1,23 +1,22 @@
 """Stored runs: a tidy table and a manifest, written atomically, kept cell by cell so that a kill loses little.
 
-``data/results/NAME-PRESET.csv.gz`` is the table, ``NAME-PRESET.json`` its manifest. Text only: nothing is unpickled.
+``data/results/NAME-PRESET.csv.xz`` is the table, ``NAME-PRESET.json`` its manifest. Text only: nothing is unpickled.
 One process at a time writes a run (:func:`writing`); anybody may read meanwhile, and finds the old run or the new.
 
 Beside them lie hidden files, which git ignores: ``.NAME-PRESET.lock``, empty, whose lock the writer holds; what is
-kept of a run under way, ``.NAME-PRESET-DIGEST/``; and after a kill perhaps ``.NAME-PRESET.csv.gz.next``, a new table on
+kept of a run under way, ``.NAME-PRESET-DIGEST/``; and after a kill perhaps ``.NAME-PRESET.csv.xz.next``, a new table on
 its way to its place. It is the manifest that decides which of two tables counts: the one whose text's SHA-256 it gives.
 """
 
-import gzip
 import hashlib
 import io
 import json
+import lzma
 import os
 import re
 import shutil
 import tempfile
 import time
-import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -54,6 +53,17 @@ class StoredRun:
     table: pd.DataFrame
     manifest: dict[str, Any]
     path: Path
+
+
+@dataclass(frozen=True)
+class Resumable:
+    """A long cell of an experiment, which can go on in its middle after a kill.
+
+    ``make`` makes the cell's table. It is called with the path of a file, which it may write to keep what it needs to
+    go on, as :func:`lrlib.train.train` does with ``keep_in``. The next run of the same configuration and code finds it.
+    """
+
+    make: Callable[[Path], pd.DataFrame]
 
 
 def folder() -> Path:
@@ -171,7 +181,7 @@ def save(
     with writing(name, preset):
         place = folder()
         path, coming = _tables(place, name, preset)
-        _write(coming, gzip.compress(text, mtime=0))  # no time in it: equal tables are equal files
+        _write(coming, lzma.compress(text, preset=6))  # no time in it: equal tables are equal files
         # From here on the new run counts: until the last step its table is read where it waits.
         _write(_manifest(place, name, preset), (json.dumps(manifest, indent=2) + "\n").encode())
         os.replace(coming, path)
@@ -182,29 +192,34 @@ def run_cells(
     name: str,
     preset: str,
     config: dict[str, Any],
-    cells: Iterable[tuple[str, Callable[[], pd.DataFrame]]],
+    cells: Iterable[tuple[str, Callable[[], pd.DataFrame] | Resumable]],
     *,
     origin: Mapping[str, Any],
 ) -> tuple[pd.DataFrame, float]:
     """Run the independent cells of an experiment, keep each one's table, return them joined and the seconds taken.
 
-    A cell is a name (part of a file name) and a function that makes its table. Tables already kept are read and not
-    made again, so a killed run goes on at the first missing cell, if configuration and ``origin`` are the same but
-    for the commit: one table is never joined from two versions of the code, two devices or two versions of torch.
-    A kept table that is not whole is made again. To be called while :func:`writing`.
+    A cell is a name (part of a file name) and a function that makes its table, or a ``Resumable``, whose file goes
+    when its table is kept. Tables already kept are read and not made again, so a killed run goes on at the first
+    missing cell, if configuration and ``origin`` are the same but for the commit: one table is never joined from two
+    versions of the code, two devices or two versions of torch. A kept table that is not whole is made again. To be
+    called while :func:`writing`.
     """
     place = _cells_folder(name, preset, config, origin)
     tables, seconds = [], 0.0
     for cell, make in cells:
-        path, sidecar = place / f"{cell}.csv", place / f"{cell}.json"
+        path, sidecar, training = (place / f"{cell}.{suffix}" for suffix in ("csv", "json", "training"))
+        resumable = isinstance(make, Resumable)
         took = _kept(path, sidecar)
         if took is None:
+            spent = _begun(training, sidecar) if resumable else 0.0
             start = time.perf_counter()
-            text = make().to_csv(index=False, lineterminator="\n").encode()
-            took = time.perf_counter() - start
+            table = make.make(training) if resumable else make()
+            text = table.to_csv(index=False, lineterminator="\n").encode()
+            took = spent + time.perf_counter() - start
             note = {"seconds": took, "sha256": hashlib.sha256(text).hexdigest()}
             _write(sidecar, json.dumps(note).encode())
             _write(path, text)  # last: its presence says that the cell is complete
+        training.unlink(missing_ok=True)
         tables.append(pd.read_csv(path, dtype=_TEXT))
         seconds += took
     if not tables:
@@ -227,7 +242,7 @@ def _places() -> list[Path]:
 
 def _tables(place: Path, name: str, preset: str) -> tuple[Path, Path]:
     """Return where a run's table is, and where a new one waits until its manifest is written."""
-    return place / f"{name}-{preset}.csv.gz", place / f".{name}-{preset}.csv.gz.next"
+    return place / f"{name}-{preset}.csv.xz", place / f".{name}-{preset}.csv.xz.next"
 
 
 def _manifest(place: Path, name: str, preset: str) -> Path:
@@ -264,13 +279,13 @@ def _read_once(place: Path, name: str, preset: str) -> StoredRun:
         manifest = json.loads(_manifest(place, name, preset).read_text())
         expected = {key: manifest[key] for key in _MANIFEST}["sha256"]
         for table in (coming, path):
-            with suppress(OSError, EOFError, zlib.error) if table == coming else nullcontext():
-                text = gzip.decompress(table.read_bytes())
+            with suppress(OSError, lzma.LZMAError) if table == coming else nullcontext():
+                text = lzma.decompress(table.read_bytes())
                 if (found := _sha256(text)) == expected:
                     return StoredRun(
                         name, preset, pd.read_csv(io.BytesIO(text), dtype=_TEXT), manifest, table
                     )
-    except (OSError, EOFError, zlib.error, ValueError, KeyError, TypeError) as problem:
+    except (OSError, lzma.LZMAError, ValueError, KeyError, TypeError) as problem:
         raise StoreError(
             f"{path}: the table or its manifest cannot be read ({problem!r}); {remedy}"
         ) from problem
@@ -294,6 +309,18 @@ def _kept(path: Path, sidecar: Path) -> float | None:
         return float(note["seconds"]) if _sha256(path.read_bytes()) == note["sha256"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _begun(training: Path, sidecar: Path) -> float:
+    """Note that a resumable cell begins; return the seconds it had taken when it last kept something in ``training``."""
+    try:
+        note = json.loads(sidecar.read_text())
+        spent = note["spent"] + max(0.0, training.stat().st_mtime - note["began"])
+    except (OSError, ValueError, KeyError, TypeError):
+        spent = 0.0
+    # Without a checksum: _kept takes it for a cell that is not whole.
+    _write(sidecar, json.dumps({"spent": spent, "began": time.time()}).encode())
+    return spent
 
 
 def _write(path: Path, content: bytes) -> None:

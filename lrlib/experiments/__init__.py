@@ -4,7 +4,7 @@ from dataclasses import asdict
 from types import ModuleType
 
 from lrlib import _checks, provenance, store
-from lrlib.experiments import batch_size, depth, drivers, estimators, fashion_mnist, mnist, teacher
+from lrlib.experiments import batch_size, depth, drivers, estimators, fashion_mnist, mnist, teacher, vib
 
 _MODULES: dict[str, ModuleType] = {
     "teacher": teacher,
@@ -14,6 +14,7 @@ _MODULES: dict[str, ModuleType] = {
     "depth": depth,
     "batch_size": batch_size,
     "estimators": estimators,
+    "vib": vib,
 }
 NAMES = tuple(_MODULES)
 PRESETS = ("quick", "full")
