@@ -115,7 +115,7 @@ def fit_gaussian_vib(
     with torch.no_grad():
         scale = vib.encode(white[:1])[1][0]
         singular_values = torch.linalg.svdvals(encoder.weight / scale[:, None])
-        encoder.weight.copy_(torch.linalg.solve_triangular(r, encoder.weight, upper=True, left=False))
+        encoder.weight.copy_(torch.linalg.solve_triangular(r, encoder.weight.T, upper=True).T)
     return GaussianVIB(
         float(beta),
         vib,

@@ -133,15 +133,6 @@ def test_it_follows_to_float32_with_all_it_holds(marginal):
     assert distortion.dtype == rate.dtype == single[1].predict(x[1], generator(0)).dtype == torch.float32
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-@pytest.mark.parametrize("marginal", [None, 3])
-def test_a_gpu_gives_what_the_cpu_gives(marginal):
-    stack = VIBStack(models(marginal, 2))
-    found = copy.deepcopy(stack).to("cuda").terms(XS.cuda(), YS.cuda(), generators())
-    for value, expected in zip(found, stack.terms(XS, YS, generators()), strict=True):
-        close(value.cpu(), expected)  # the same noise: it is drawn on the CPU
-
-
 def test_what_does_not_stack_is_named():
     own = models(None, 2)
     with pytest.raises(TypeError, match=r"vibs\[1\]: must be a VIB, not Linear"):
