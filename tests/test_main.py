@@ -1,6 +1,7 @@
 """The command line, run as a reader would, without a network."""
 
 import gzip
+import lzma
 import os
 import re
 import signal
@@ -218,9 +219,9 @@ def test_columns_of_results_are_aligned(results, capsys):
 
 def test_results_goes_past_a_damaged_run_and_says_what_is_wrong(results, capsys):
     kept("zest")
-    results.path.write_bytes(gzip.compress(b"seed,rank\n0,9\n"))
+    results.path.write_bytes(lzma.compress(b"seed,rank\n0,9\n"))
     lines = lines_of_results(capsys, status=1)
-    assert re.search(r"DAMAGED: .*probe-quick.csv.gz: SHA-256 is .*, its manifest says", lines["probe-quick"])
+    assert re.search(r"DAMAGED: .*probe-quick.csv.xz: SHA-256 is .*, its manifest says", lines["probe-quick"])
     assert "2 rows" in lines["zest-quick"]
 
 
@@ -286,9 +287,9 @@ def test_doctor_looks_for_the_browser_where_the_tests_do(monkeypatch, tmp_path):
 
 def test_doctor_reports_a_damaged_stored_run(results):
     assert doctor.missing_for_the_book(doctor.stored_results()) == []
-    results.path.write_bytes(gzip.compress(b""))
+    results.path.write_bytes(lzma.compress(b""))
     (damaged,) = doctor.missing_for_the_book(doctor.stored_results())
-    assert "probe-quick.csv.gz: SHA-256 is" in damaged.remedy
+    assert "probe-quick.csv.xz: SHA-256 is" in damaged.remedy
 
 
 def test_it_runs_as_a_module():

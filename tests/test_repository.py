@@ -19,7 +19,7 @@ SITE = f"https://{OWNER}.github.io/{NAME}/"
 COLAB = f"https://colab.research.google.com/github/{OWNER}/{NAME}/blob/main/"
 
 NAMED_IN = ("README.md", "CONTRIBUTING.md", "CITATION.cff", "_config.yml")
-BINARY = {".png", ".gz", ".ico", ".woff2"}
+BINARY = {".png", ".xz", ".ico", ".woff2"}
 
 
 def text_files() -> list[Path]:

@@ -1,5 +1,5 @@
-import gzip
 import json
+import lzma
 import os
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -33,16 +33,11 @@ def save(table=TABLE, name="made", preset="quick"):
     return store.save(name, preset, table, config=CONFIG, origin=ORIGIN, wall_time_s=1.25)
 
 
-def run_cells(cells, config=CONFIG, **changed):
-    """``changed`` is what of the origin is other than usual."""
-    return store.run_cells("made", "full", config, cells, origin=ORIGIN | changed)
-
-
 def test_a_saved_run_comes_back_with_its_manifest(results):
     save()
     run = store.load("made", "quick")
     pd.testing.assert_frame_equal(run.table, TABLE.assign(mean=[0.333333, 2.5]))
-    assert run.path == results / "made-quick.csv.gz"
+    assert run.path == results / "made-quick.csv.xz"
     expected = {
         "name": "made",
         "preset": "quick",
@@ -54,12 +49,12 @@ def test_a_saved_run_comes_back_with_its_manifest(results):
     assert expected.items() <= run.manifest.items()
     assert ORIGIN.items() <= run.manifest.items()
     assert {"sha256", "finished"} <= run.manifest.keys()
-    assert files(results) == ["made-quick.csv.gz", "made-quick.json"]
+    assert files(results) == ["made-quick.csv.xz", "made-quick.json"]
 
 
 def test_a_manifest_s_checksum_is_that_of_the_table_s_text(results):
     run = save()
-    text = subprocess.run(["gunzip", "--stdout", run.path], capture_output=True, check=True).stdout
+    text = lzma.decompress(run.path.read_bytes(), format=lzma.FORMAT_XZ)  # what the program xz reads
     found = (
         subprocess.run(["sha256sum"], input=text, capture_output=True, check=True).stdout.decode().split()[0]
     )
@@ -68,9 +63,9 @@ def test_a_manifest_s_checksum_is_that_of_the_table_s_text(results):
 
 def test_a_changed_table_is_refused(results):
     path = save().path
-    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()).replace(b"2.5", b"2.6")))
+    path.write_bytes(lzma.compress(lzma.decompress(path.read_bytes()).replace(b"2.5", b"2.6")))
     with pytest.raises(
-        store.StoreError, match=r"made-quick\.csv\.gz: SHA-256 is \w+, its manifest says .* restore both"
+        store.StoreError, match=r"made-quick\.csv\.xz: SHA-256 is \w+, its manifest says .* restore both"
     ):
         store.load("made", "quick")
 
@@ -80,17 +75,17 @@ def test_a_damaged_manifest_is_refused(results, content):
     save()
     (results / "made-quick.json").write_text(content)
     with pytest.raises(
-        store.StoreError, match=r"made-quick\.csv\.gz: the table or its manifest cannot be read"
+        store.StoreError, match=r"made-quick\.csv\.xz: the table or its manifest cannot be read"
     ):
         store.load("made", "quick")
 
 
-@pytest.mark.parametrize("damage", [b"\x1f\x8b", b"seed\n", None])
-def test_a_table_that_is_no_whole_gzip_file_is_refused(results, damage):
+@pytest.mark.parametrize("damage", [b"", b"\xfd7zXZ\x00", b"seed\n", None])
+def test_a_table_that_is_no_whole_xz_file_is_refused(results, damage):
     path = save().path
     path.write_bytes(path.read_bytes()[:-9] if damage is None else damage)
     with pytest.raises(
-        store.StoreError, match=r"made-quick\.csv\.gz: the table or its manifest cannot be read"
+        store.StoreError, match=r"made-quick\.csv\.xz: the table or its manifest cannot be read"
     ):
         store.load("made", "quick")
 
@@ -111,7 +106,7 @@ def test_a_failed_write_leaves_the_old_run_and_nothing_else(results, monkeypatch
     monkeypatch.setattr(os, "replace", refuse)
     with pytest.raises(OSError, match="disk full"):
         save(TABLE.assign(seed=9))
-    assert files(results) == ["made-quick.csv.gz", "made-quick.json"]
+    assert files(results) == ["made-quick.csv.xz", "made-quick.json"]
     assert store.load("made", "quick").table.seed.tolist() == [0, 1]
 
 
@@ -120,7 +115,7 @@ def test_a_run_waits_in_its_place_until_its_manifest_is_there(results):
     path = save().path
     old = path.read_bytes()
     save(TABLE.assign(seed=9))
-    coming = results / ".made-quick.csv.gz.next"
+    coming = results / ".made-quick.csv.xz.next"
     path.rename(coming)
     path.write_bytes(old)
     new = coming.read_bytes()
@@ -128,20 +123,20 @@ def test_a_run_waits_in_its_place_until_its_manifest_is_there(results):
         assert store.load("made", "quick").table.seed.tolist() == [9, 9]
         path.unlink()
         assert store.load("made", "quick").path == coming  # the very first run of a name
-        assert files(results) == [".made-quick.csv.gz.next", "made-quick.json"]
+        assert files(results) == [".made-quick.csv.xz.next", "made-quick.json"]
     run = store.load("made", "quick")
     assert (run.path, run.table.seed.tolist()) == (path, [9, 9])
-    assert files(results) == ["made-quick.csv.gz", "made-quick.json"]
+    assert files(results) == ["made-quick.csv.xz", "made-quick.json"]
     assert path.read_bytes() == new
     path.rename(coming)
     with store.writing("made", "quick"):
         pass
-    assert files(results) == ["made-quick.csv.gz", "made-quick.json"]
+    assert files(results) == ["made-quick.csv.xz", "made-quick.json"]
 
 
 def test_a_run_that_waits_is_read_where_nothing_may_be_written(results, monkeypatch):
     path = save().path
-    coming = results / ".made-quick.csv.gz.next"
+    coming = results / ".made-quick.csv.xz.next"
     path.rename(coming)
 
     def refuse(*arguments, **options):
@@ -153,12 +148,12 @@ def test_a_run_that_waits_is_read_where_nothing_may_be_written(results, monkeypa
 
 def test_what_a_killed_writer_left_half_done_is_removed_by_the_next(results):
     save()
-    for name in (".made-quick.csv.gz.next", ".made-quick.csv.gz.next.x1.part", ".made-quick.json.x2.part"):
+    for name in (".made-quick.csv.xz.next", ".made-quick.csv.xz.next.x1.part", ".made-quick.json.x2.part"):
         (results / name).write_text("seed\n")
-    (results / ".made-full.csv.gz.x3.part").write_text("")  # another run's, whose writer may be at work
+    (results / ".made-full.csv.xz.x3.part").write_text("")  # another run's, whose writer may be at work
     with store.writing("made", "quick"):
         pass
-    assert files(results) == [".made-full.csv.gz.x3.part", "made-quick.csv.gz", "made-quick.json"]
+    assert files(results) == [".made-full.csv.xz.x3.part", "made-quick.csv.xz", "made-quick.json"]
     assert store.load("made", "quick").table.seed.tolist() == [0, 1]
 
 
@@ -189,7 +184,7 @@ def test_one_writer_at_a_time(results):
         with pytest.raises(store.StoreError, match="made-full: another process"):
             pool.submit(save, preset="full").result()
     write()
-    assert not (results / "made-full.csv.gz").exists()
+    assert not (results / "made-full.csv.xz").exists()
 
 
 def test_stored_lists_each_run_once(results):
@@ -201,93 +196,19 @@ def test_stored_lists_each_run_once(results):
     ]
 
 
-@pytest.fixture
-def calls():
-    return []
-
-
-@pytest.fixture
-def cell(calls):
-    def made(name, fail=False):
-        def make():
-            calls.append(name)
-            if fail:
-                raise RuntimeError("stopped")
-            return TABLE.assign(cell=name)
-
-        return name, make
-
-    return made
-
-
 def test_stored_goes_past_a_damaged_run_and_names_it_at_the_end(results):
     for name in ("broken", "lost", "made"):
         save(name=name)
-    (results / "broken-quick.csv.gz").write_bytes(gzip.compress(b"seed\n"))
-    (results / "lost-quick.csv.gz").unlink()
+    (results / "broken-quick.csv.xz").write_bytes(lzma.compress(b"seed\n"))
+    (results / "lost-quick.csv.xz").unlink()
     found = []
     with pytest.raises(store.StoreError) as raised:
         found.extend(run.name for run in store.stored())
     assert "made" in found
     broken, lost = str(raised.value).splitlines()
-    assert "broken-quick.csv.gz: SHA-256 is" in broken
-    assert "lost-quick.csv.gz: the table or its manifest cannot be read" in lost
+    assert "broken-quick.csv.xz: SHA-256 is" in broken
+    assert "lost-quick.csv.xz: the table or its manifest cannot be read" in lost
     assert {("broken", "quick"), ("lost", "quick"), ("made", "quick")} <= set(store.names())
-
-
-def test_a_run_goes_on_at_the_first_cell_that_is_missing(results, cell, calls):
-    with pytest.raises(RuntimeError, match="stopped"):
-        run_cells([cell("a"), cell("b", fail=True)])
-    table, seconds = run_cells([cell("a"), cell("b")])
-    assert calls == ["a", "b", "b"]
-    assert table["cell"].tolist() == ["a", "a", "b", "b"]
-    assert table["mean"].tolist() == [1 / 3, 2.5] * 2  # not rounded on the way
-    assert seconds >= 0
-
-
-@pytest.mark.parametrize(
-    "changed",
-    [
-        {"config": CONFIG | {"steps": 20}},
-        {"code": {"rank.py": "0b"}},
-        {"device": "cuda (NVIDIA H100)"},
-        {"versions": {"torch": "3"}},
-    ],
-)
-def test_cells_that_were_made_otherwise_are_not_joined(cell, calls, changed):
-    run_cells([cell("a")])
-    run_cells([cell("a")], **changed)
-    assert calls == ["a", "a"]
-
-
-def test_another_commit_of_the_same_code_goes_on(cell, calls):
-    run_cells([cell("a")])
-    run_cells([cell("a")], commit="4f9c")
-    assert calls == ["a"]
-
-
-def test_discard_removes_all_that_was_kept_of_one_run_and_no_more(results, cell):
-    run_cells([cell("a")])
-    run_cells([cell("a")], commit="4f9c", code={})
-    store.run_cells("made", "quick", CONFIG, [cell("a")], origin=ORIGIN)
-    store.run_cells("made_up", "full", CONFIG, [cell("a")], origin=ORIGIN)
-    store.discard_cells("made", "full")
-    left = {path.name.rpartition("-")[0] for path in results.iterdir()}
-    assert left == {".made-quick", ".made_up-full"}
-
-
-@pytest.mark.parametrize("damage", [b"", b"seed,layer", None])
-@pytest.mark.parametrize("suffix", [".csv", ".json"])
-def test_a_kept_cell_that_is_not_whole_is_made_again(results, cell, calls, suffix, damage):
-    whole, _ = run_cells([cell("a"), cell("b")])
-    (path,) = results.glob(f".made-full-*/a{suffix}")
-    if damage is None:
-        path.unlink()
-    else:
-        path.write_bytes(damage)
-    again, _ = run_cells([cell("a"), cell("b")])
-    assert calls == ["a", "b", "a"]
-    pd.testing.assert_frame_equal(again, whole)
 
 
 @pytest.mark.parametrize(
@@ -297,11 +218,6 @@ def test_names_that_files_could_not_give_back_are_refused(results, name, preset)
     with pytest.raises(ValueError, match=r"(name|preset)='.*': must be letters, digits and underscores"):
         save(name=name, preset=preset)
     assert not results.exists()
-
-
-def test_a_run_without_cells_is_refused():
-    with pytest.raises(ValueError, match="cells: there are none"):
-        run_cells([])
 
 
 def test_threads_that_write_the_same_run_do_not_meet_in_a_temporary_file(results):

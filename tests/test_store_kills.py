@@ -3,7 +3,7 @@
 All happens in processes of its own kind: a fork server imports lrlib once, and what it forks has no threads yet.
 """
 
-import gzip
+import lzma
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -95,15 +95,39 @@ def cell(seed: int, log: Path, gate: Path | None) -> pd.DataFrame:
     return pd.DataFrame({"seed": seed, "row": range(8), "mean": state.sum(1).tolist()})
 
 
-def run_probe(results: Path, log: Path, gate: Path | None, connection) -> None:
-    """Run the made-up experiment ``probe``; say "started", and then what became of it."""
+def add_probe(results: Path, cells) -> None:
+    """Add the made-up experiment ``probe`` of these cells to those of this process, stored in ``results``."""
     os.environ["LRLIB_RESULTS"] = str(results)
-    torch.set_num_threads(1)
     experiments.NAMES = (*experiments.NAMES, "probe")
     experiments._MODULES["probe"] = SimpleNamespace(
         __name__="lrlib.rank",  # whose code stands for the experiment's
         CONFIGS={"quick": Config()},
-        cells=lambda config: [(f"seed{seed}", partial(cell, seed, log, gate)) for seed in config.seeds],
+        cells=cells,
+    )
+
+
+def run_resumable(results: Path, connection) -> None:
+    """Run a ``probe`` of one resumable cell; say what it finds, and that it kept something, after which it waits."""
+
+    def make(path: Path) -> pd.DataFrame:
+        found = path.read_text() if path.is_file() else None
+        connection.send(found)
+        if found is None:
+            path.write_text("half")
+            connection.send("kept")
+            time.sleep(PATIENCE)
+        return pd.DataFrame({"seed": [0]})
+
+    add_probe(results, lambda _: [("long", store.Resumable(make))])
+    experiments.run("probe", "quick")
+    connection.send("stored")
+
+
+def run_probe(results: Path, log: Path, gate: Path | None, connection) -> None:
+    """Run the made-up experiment ``probe``; say "started", and then what became of it."""
+    torch.set_num_threads(1)
+    add_probe(
+        results, lambda config: [(f"seed{seed}", partial(cell, seed, log, gate)) for seed in config.seeds]
     )
     connection.send("started")
     try:
@@ -120,7 +144,7 @@ def undisturbed(start, folder: Path) -> bytes:
     _, connection = start(run_probe, folder, folder / "log", None)
     assert [heard(connection), heard(connection)] == ["started", "stored"]
     assert (folder / "log").read_text().splitlines() == [str(seed) for seed in range(CELLS)]
-    return (folder / "probe-quick.csv.gz").read_bytes()
+    return (folder / "probe-quick.csv.xz").read_bytes()
 
 
 def save(seed: int) -> store.StoredRun:
@@ -154,8 +178,20 @@ def test_a_run_killed_at_random_moments_ends_in_the_same_table(seed, start, resu
     assert CELLS <= len(log.read_text().splitlines()) <= CELLS + kills  # a kill loses one cell at most
     _, connection = start(run_probe, results, log, None)  # once more, and to the end
     assert [heard(connection), heard(connection)] == ["started", "stored"]
-    assert (results / "probe-quick.csv.gz").read_bytes() == expected
-    assert files(results) == [".probe-quick.lock", "probe-quick.csv.gz", "probe-quick.json"]
+    assert (results / "probe-quick.csv.xz").read_bytes() == expected
+    assert files(results) == [".probe-quick.lock", "probe-quick.csv.xz", "probe-quick.json"]
+
+
+def test_a_resumable_cell_that_was_killed_goes_on_with_what_it_kept(start, results):
+    process, connection = start(run_resumable, results)
+    assert [heard(connection), heard(connection)] == [None, "kept"]
+    process.kill()
+    process.join()
+    assert any(name.endswith("/long.training") for name in files(results))
+    _, connection = start(run_resumable, results)
+    assert [heard(connection), heard(connection)] == ["half", "stored"]
+    assert stored_seeds() == [0]
+    assert files(results) == [".probe-quick.lock", "probe-quick.csv.xz", "probe-quick.json"]
 
 
 def kill_saves_at_every_line(results: Path, begin, connection) -> None:
@@ -201,9 +237,9 @@ def stored_before(_: Path) -> None:
 def waiting_before(results: Path) -> None:
     """What a kill between the last two steps of ``save(1)`` leaves: its table is not yet in its place."""
     save(1)
-    path = results / "probe-quick.csv.gz"
-    path.rename(results / ".probe-quick.csv.gz.next")
-    path.write_bytes(gzip.compress(b"seed\n0\n"))
+    path = results / "probe-quick.csv.xz"
+    path.rename(results / ".probe-quick.csv.xz.next")
+    path.write_bytes(lzma.compress(b"seed\n0\n"))
 
 
 @pytest.mark.parametrize("begin", [stored_before, waiting_before])
@@ -212,7 +248,7 @@ def test_a_save_killed_at_any_line_leaves_the_old_run_or_the_new(begin, start, r
     found = []
     while (message := heard(connection)) is not None:
         found.append(message[0])
-        assert message[1:] == ([3], [".probe-quick.lock", "probe-quick.csv.gz", "probe-quick.json"])
+        assert message[1:] == ([3], [".probe-quick.lock", "probe-quick.csv.xz", "probe-quick.json"])
     commit = found.index([2])
     assert found == [[1]] * commit + [[2]] * (len(found) - commit)
     assert min(commit, len(found) - commit) > 3  # there were lines before and after the new one counts
@@ -233,5 +269,5 @@ def test_of_several_at_once_one_runs_and_the_others_are_told(start, results, tmp
     assert all("probe-quick: another process runs this and writes to" in message for message in said)
     gate.touch()
     assert heard(waiting[0]) == "stored"
-    assert (results / "probe-quick.csv.gz").read_bytes() == expected
+    assert (results / "probe-quick.csv.xz").read_bytes() == expected
     assert (tmp_path / "log").read_text().splitlines() == [str(seed) for seed in range(CELLS)]

@@ -46,7 +46,7 @@ def test_the_wheel_brings_the_stored_results_and_the_figures(installed, tmp_path
     assert run.returncode == 0, run.stderr
     module, folder, table, figure_has_code = run.stdout.splitlines()
     assert module == str(installed / "lrlib" / "__init__.py")
-    assert table == str(installed / "lrlib" / "_results" / "mnist-full.csv.gz")
+    assert table == str(installed / "lrlib" / "_results" / "mnist-full.csv.xz")
     assert Path(folder).is_relative_to(
         tmp_path
     )  # new runs go to the user's cache, not among the installed files
