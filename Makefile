@@ -66,7 +66,7 @@ notebooks: $(INSTALLED)
 	@$(RUN_CHAPTERS) $(PY) book/build.py notebooks $(NB)
 
 full: $(INSTALLED)
-	for name in teacher mnist drivers depth batch_size estimators; do \
+	for name in teacher mnist drivers depth batch_size estimators rank_information vib; do \
 	  $(PY) -m lrlib run $$name --preset full --unless-current || exit 1; done
 
 clean:

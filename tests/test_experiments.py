@@ -7,7 +7,18 @@ import pandas as pd
 import pytest
 
 from lrlib import experiments
-from lrlib.experiments import batch_size, depth, drivers, estimators, fashion_mnist, mnist, students, teacher
+from lrlib.experiments import (
+    batch_size,
+    depth,
+    drivers,
+    estimators,
+    fashion_mnist,
+    mnist,
+    rank_information,
+    students,
+    teacher,
+    vib,
+)
 
 STUDENT = students.Student(n=20, inputs=5, outputs=3, teacher_rank=2, steps=5, batch_size=10)
 
@@ -44,6 +55,25 @@ SMALL = {
         cases=("normal-0.75", "channel-1"), seeds=(0, 1), sizes=(40, 80),
         neural_cases=("channel-1",), neural_seeds=(1,), neural_sizes=(80,), neural_steps=5,
     ),
+    "rank_information": replace(
+        rank_information.CONFIGS["quick"],
+        seeds=(0, 1),
+        courses=tuple(
+            replace(course, hidden=(6,), seeds=(0, 1), steps=5, checkpoints=2, samples=20, together=1)
+            for course in rank_information.CONFIGS["quick"].courses
+        ),
+        probes=4,
+    ),
+    "vib": replace(
+        vib.CONFIGS["quick"],
+        parts=(
+            vib.Part("sweep", (1e-3, 0.1), (0,), hidden=(6,), code=3, epochs=1, batch_size=500),
+            vib.Part("strength", (1e-3,), (0,), hidden=(6,), code=3, epochs=1, batch_size=500, alone=True),
+            vib.Part("plane", (0.1,), (0,), hidden=(6,), code=2, epochs=1, batch_size=500),
+        ),
+        probes=4,
+        bounded=20,
+    ),
 }  # fmt: skip
 MODULES = {
     "teacher": teacher,
@@ -53,6 +83,8 @@ MODULES = {
     "depth": depth,
     "batch_size": batch_size,
     "estimators": estimators,
+    "rank_information": rank_information,
+    "vib": vib,
 }
 CELLS = MODULES | {
     "teacher": students,
@@ -68,6 +100,8 @@ SWEPT = {
     "estimators": {"seed": "seeds", "case": "cases", "n": "sizes"},
 }
 LISTED = ("teacher", "drivers")  # their configurations list variants, a factor and a level each
+PARTS = ("vib",)  # its configuration lists parts, each with betas and seeds
+COURSES = ("rank_information",)  # its configuration lists courses, a task with variants each
 CELLS_OF = {
     "teacher": 3,
     "drivers": 3,
@@ -76,12 +110,20 @@ CELLS_OF = {
     "depth": 8,
     "batch_size": 8,
     "estimators": 4,
+    "rank_information": 6,
+    "vib": 3,
 }
 
 
 def runs(table, name):
     """The runs that a table holds, as tuples of what was swept."""
-    columns = ["factor", "level", "seed"] if name in LISTED else list(SWEPT[name])
+    columns = list(SWEPT.get(name, ()))
+    if name in LISTED:
+        columns = ["factor", "level", "seed"]
+    if name in COURSES:
+        columns = ["task", "variant", "seed"]
+    if name in PARTS:
+        columns = ["part", "beta", "seed"]
     return set(table[columns].itertuples(index=False, name=None))
 
 
@@ -89,11 +131,21 @@ def planned(config, name):
     """The runs that a configuration lists."""
     if name in LISTED:
         return {(v.factor, v.level, seed) for v, seed in product(config.variants, config.seeds)}
+    if name in PARTS:
+        return {(p.name, beta, seed) for p in config.parts for beta, seed in product(p.betas, p.seeds)}
+    if name in COURSES:
+        return {(c.task, v, seed) for c in config.courses for (v, _), seed in product(c.variants, c.seeds)}
     return set(product(*(getattr(config, field) for field in SWEPT[name].values())))
 
 
 def test_every_experiment_is_tested():
-    assert set(SMALL) == set(MODULES) == {*SWEPT, *LISTED} == set(CELLS_OF) == set(experiments.NAMES)
+    assert (
+        set(SMALL)
+        == set(MODULES)
+        == {*SWEPT, *LISTED, *COURSES, *PARTS}
+        == set(CELLS_OF)
+        == set(experiments.NAMES)
+    )
 
 
 def visible(folder):
@@ -106,7 +158,7 @@ def test_run_stores_and_loads(name, tmp_path, monkeypatch):
     monkeypatch.setenv("LRLIB_RESULTS", str(tmp_path))
     monkeypatch.setitem(MODULES[name].CONFIGS, "quick", SMALL[name])
     run = experiments.run(name, "quick")
-    assert visible(tmp_path) == [f"{name}-quick.csv.gz", f"{name}-quick.json"]
+    assert visible(tmp_path) == [f"{name}-quick.csv.xz", f"{name}-quick.json"]
     assert run.manifest["seeds"] == list(SMALL[name].seeds)
     assert runs(run.table, name) == planned(SMALL[name], name)
     keys = [column for column in run.table.columns if column not in ("mean", "value", "stderr", "values")]
@@ -117,11 +169,14 @@ def test_run_stores_and_loads(name, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_a_run_that_was_killed_goes_on_where_it_was(name, tmp_path, monkeypatch):
-    module, make, calls = CELLS[name], CELLS[name]._cell, []
+    function = "_table" if name in PARTS else "_cell"
+    module, calls = CELLS[name], []
+    make = getattr(module, function)
 
     def cell(*arguments):
-        # a seed, a weight decay, ...; or a stack's runs; the task of the pictures is made anew in every run
-        calls.append(tuple(a for a in arguments[1:] if not isinstance(a, mnist.Task)))
+        # a seed, a weight decay, ...; or a stack's runs; or a part; data and models are made anew in every run
+        own = arguments if name in PARTS else arguments[1:]
+        calls.append(tuple(a for a in own if not isinstance(a, mnist.Task | vib.Task | list)))
         if len(calls) == 3:
             raise KeyboardInterrupt
         return make(*arguments)
@@ -129,7 +184,7 @@ def test_a_run_that_was_killed_goes_on_where_it_was(name, tmp_path, monkeypatch)
     monkeypatch.setitem(MODULES[name].CONFIGS, "quick", SMALL[name])
     monkeypatch.setenv("LRLIB_RESULTS", str(tmp_path / "whole"))
     whole = experiments.run(name, "quick")
-    monkeypatch.setattr(module, "_cell", cell)
+    monkeypatch.setattr(module, function, cell)
     monkeypatch.setenv("LRLIB_RESULTS", str(tmp_path / "killed"))
     with pytest.raises(KeyboardInterrupt):
         experiments.run(name, "quick")

@@ -4,7 +4,17 @@ from dataclasses import asdict
 from types import ModuleType
 
 from lrlib import _checks, provenance, store
-from lrlib.experiments import batch_size, depth, drivers, estimators, fashion_mnist, mnist, teacher, vib
+from lrlib.experiments import (
+    batch_size,
+    depth,
+    drivers,
+    estimators,
+    fashion_mnist,
+    mnist,
+    rank_information,
+    teacher,
+    vib,
+)
 
 _MODULES: dict[str, ModuleType] = {
     "teacher": teacher,
@@ -15,6 +25,7 @@ _MODULES: dict[str, ModuleType] = {
     "batch_size": batch_size,
     "estimators": estimators,
     "vib": vib,
+    "rank_information": rank_information,
 }
 NAMES = tuple(_MODULES)
 PRESETS = ("quick", "full")
