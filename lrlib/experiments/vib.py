@@ -88,10 +88,13 @@ SMALL = {"hidden": (256, 256), "code": 64, "epochs": 12}
 
 def _around_the_collapse() -> tuple[Part, ...]:
     """Return the small model and its variations, one at a time, at the dense betas."""
-    variants = [("base", {})]
-    variants += [("code", {"code": code}) for code in (8, 256)]
-    variants += [("width", {"hidden": (width, width)}) for width in (64, 512)]
-    variants += [("size", {"n": n}) for n in (6_000,)]
+    variants = [
+        ("base", {}),
+        ("code", {"code": 8}),
+        ("code", {"code": 256}),
+        ("width", {"hidden": (64, 64)}),
+        ("size", {"n": 6_000}),
+    ]
     return tuple(Part(name, DENSE, SEEDS, **SMALL | changes) for name, changes in variants)
 
 

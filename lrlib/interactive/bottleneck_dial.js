@@ -73,7 +73,7 @@ async function render({ model, el }) {
   const rhoSliders = Array.from({ length: most }, (_, i) =>
     slider({ control: `rho-${i + 1}`, caption: `ρ${subscript(i + 1)}`, move: moveRho(i), signal }),
   );
-  const button = (control, text) => make("button", { type: "button", class: text && "lr-wide", "data-control": control }, text ?? "");
+  const button = (control, text) => make("button", { type: "button", class: text ? "lr-wide" : null, "data-control": control }, text ?? "");
   const [play, reset] = [button("play"), button("reset", "Reset")];
   const [add, remove] = [button("add", "Add a direction"), button("remove", "Remove the last")];
   const relative = make("input", { type: "checkbox", "data-control": "relative" });
