@@ -34,7 +34,7 @@ MAY_IMPORT = {
         "train",
     },
     "plots": {"rank"},
-    "interactive": {"bottleneck", "jacobian", "plots", "rank", "theory"},
+    "interactive": {"bottleneck", "information", "jacobian", "plots", "rank", "theory"},
     "doctor": {"data", "experiments", "store"},
     "reference": set(),  # oracles stand alone: they share no code with what they check
     "__init__": None,  # None: whatever it likes
