@@ -9,8 +9,15 @@ import nbformat
 import pytest
 import wrong_statements_1_2
 import wrong_statements_3
+import wrong_statements_10
+import wrong_statements_11
 
-WRONG = wrong_statements_1_2.WRONG + wrong_statements_3.WRONG
+WRONG = (
+    wrong_statements_1_2.WRONG
+    + wrong_statements_3.WRONG
+    + wrong_statements_10.WRONG
+    + wrong_statements_11.WRONG
+)
 
 
 def code_cells(chapter):
