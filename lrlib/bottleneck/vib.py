@@ -32,7 +32,7 @@ class VIB(nn.Module):
         encoder: takes (n, ...) to (n, 2K): K means, then K raw scales; scale = softplus(raw - 5).
         decoder: takes (n, K) to (n, C), the log-odds of C classes.
         code: K >= 1.
-        marginal: None for m(z) = N(0, I), or C >= 1, the number of Gaussians with diagonal covariance in a learned
+        marginal: None for m(z) = N(0, I), or G >= 1, the number of Gaussians with diagonal covariance in a learned
             mixture. Their means start as draws from N(0, I), their scales at 1.
         generator: CPU generator of the mixture's first means; the global generator is never touched.
 
@@ -142,7 +142,7 @@ class VIB(nn.Module):
         """Return ln m(z)."""
         if self.marginal is None:
             return -0.5 * (z.square() + LOG_2PI).sum(-1)
-        # (*M, 1, 1, C, K) against (*M, S, n, 1, K)
+        # (*M, 1, 1, G, K) against (*M, S, n, 1, K)
         means, log_scales = (p[..., None, None, :, :] for p in (self.mixture_means, self.mixture_log_scales))
         each = _log_normal(z.unsqueeze(-2), means, log_scales.exp(), log_scales)
         return (each + self.mixture_logits.log_softmax(-1)[..., None, None, :]).logsumexp(-1)
@@ -203,6 +203,12 @@ class VIBStack(VIB):
         return vib
 
 
+def one_model(vib: VIB) -> None:
+    """Raise ``TypeError`` for what is no VIB, or a stack of them."""
+    if not isinstance(vib, VIB) or isinstance(vib, VIBStack):
+        raise TypeError(f"vib: is a {type(vib).__name__}; must be one VIB, such as stack[0]")
+
+
 def vib_loss(
     beta: float | Sequence[float], *, samples: int = 1
 ) -> Callable[[VIB, Tensor, Tensor, Generators], Tensor]:
@@ -218,6 +224,9 @@ def vib_loss(
     _checks.integer("samples", samples, minimum=1)
 
     def loss(vib: VIB, x: Tensor, y: Tensor, generator: Generators) -> Tensor:
+        models = len(vib) if isinstance(vib, VIBStack) else 1
+        if isinstance(beta, Sequence) and len(betas) != models:
+            raise ValueError(f"beta: there are {len(betas)}; must be one number, or {models}, one a model")
         distortion, rate = vib.terms(x, y, generator, samples=samples)
         price = rate.new_tensor(betas if isinstance(beta, Sequence) else beta)
         return distortion.mean(-1) + price * rate.mean(-1)

@@ -7,7 +7,7 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from lrlib import _checks
-from lrlib.bottleneck.vib import VIB
+from lrlib.bottleneck.vib import VIB, one_model
 from lrlib.information import Estimate
 
 BLOCK = 512  # rows of the (N, N) table of densities at a time
@@ -19,7 +19,7 @@ def information_bounds(
 ) -> tuple[Estimate, Estimate, Estimate]:
     r"""Return a lower and two upper bounds of I(X;Z), nats, for X of which the N rows of ``x`` are a sample.
 
-    With z_i drawn from q(z|x_i), which is known (Poole, Ozair, van den Oord, Alemi & Tucker 2019, section 2.4),
+    With z_i drawn from q(z|x_i), which is known (Poole, Ozair, van den Oord, Alemi & Tucker 2019, "structured bounds"),
 
     .. math:: \frac1N \sum_i \ln\frac{q(z_i|x_i)}{\frac1N \sum_j q(z_i|x_j)} \quad\text{and}\quad
               \frac1N \sum_i \ln\frac{q(z_i|x_i)}{\frac1{N-1} \sum_{j \ne i} q(z_i|x_j)}
@@ -39,13 +39,14 @@ def information_bounds(
 
     Raises ``TypeError`` or ``ValueError`` for arguments outside these rules.
     """
+    one_model(vib)
     _checks.batch("x", x)
     _checks.integer("samples", samples, minimum=1)
     n = len(x)
     if n < 2:
         raise ValueError(f"x: has {n} rows; must be at least 2")
-    mean, scale = (part.double().cpu() for part in vib.encode(x))
-    rate = vib.rate(x, generator, samples=samples).double().cpu()
+    mean, scale = (part.cpu().double() for part in vib.encode(x))  # in this order: MPS has no float64
+    rate = vib.rate(x, generator, samples=samples).cpu().double()
     noise = torch.randn(samples, *mean.shape, generator=generator, dtype=torch.float64)
     ratios = torch.stack([_log_ratios(mean, scale, mean + scale * draw, draw) for draw in noise])
     lower, upper = ratios.mean(0).unbind(-1)

@@ -13,9 +13,8 @@ from lrlib.bottleneck.vib import SHIFT, VIB
 from lrlib.information import checks
 from lrlib.nets import MLP
 
-GRADIENT = (
-    1e-5  # converged: no entry of the gradient of D + beta R is larger; sums over a sample round at 1e-6
-)
+GRADIENT = 1e-5  # converged: no entry of the gradient of D + beta R, in white coordinates, is larger
+DEPENDENT = 1e-12  # a column with less of its own, as a share of the largest, is a combination of the others
 MEMORY = 20  # pairs of steps and gradient changes that L-BFGS keeps
 
 
@@ -25,12 +24,12 @@ class GaussianVIB:
 
     Attributes:
         beta: the price of a nat of rate, as in "minimise D + beta R".
-        vib: the model, float64; its scale is the same at every x.
+        vib: the model, float64, from x less its sample mean to y less its own; its scale is the same at every x.
         distortion: E[-ln d(y|z)], nats (of a density: it may be negative).
         rate: E KL(q(z|x) || N(0, I)), nats, an upper bound of I(X;Z).
-        singular_values: (min(d, K),) descending, of diag(1 / scale) A Sigma_x^{1/2}, Sigma_x of the sample.
-        gradient_norm: largest entry of the gradient of D + beta R in size.
-        converged: whether that is at most 1e-5.
+        singular_values: (min(d, K),) descending, of diag(1 / scale) A Sigma_x^{1/2}, Sigma_x of the sample (divisor n).
+        gradient_norm: largest entry of the gradient of D + beta R in size, in coordinates in which x and y are white.
+        converged: whether that is at most 1e-5: a stationary point.
     """
 
     beta: float
@@ -67,14 +66,15 @@ def fit_gaussian_vib(
 
     No noise is drawn: with R the residual covariance E[(y - B z)(y - B z)^T] over sample and noise,
     D = 1/2 ln det(2 pi e R) at the best C, C = R, and E over z is in closed form. L-BFGS with a strong Wolfe line
-    search, float64, in coordinates in which the sample covariance of x is I. Sample means are taken off x and y.
+    search, float64, in coordinates in which the sample covariances of x and of y are I: units do not matter. Sample means
+    are taken off x and y.
 
     For this loss beta is 1 / beta of :func:`lrlib.bottleneck.gaussian_ib`, of which it is a bound that is tight at the
     optimum: direction i of x is kept where beta < rho_i^2, rho_i the sample's canonical correlations.
 
     Args:
         x: (n, d) with independent columns, n > d.
-        y: (n, m).
+        y: (n, m) with independent columns, n > m, no combination of which is a linear function of x.
         beta: above 0.
         code: K, by default d.
         init: standard deviation of the entries of A at the start, in those coordinates.
@@ -93,11 +93,11 @@ def fit_gaussian_vib(
     n, d = x.shape
     code = d if code is None else code
     _checks.integer("code", code, minimum=1)
-    x, y = x - x.mean(0), y - y.mean(0)
-    r = torch.linalg.qr(x / math.sqrt(n)).R if n > d else torch.zeros(d, d)
-    if r.diagonal().abs().min() <= 1e-12 * r.diagonal().abs().max():
-        raise ValueError(f"x: its {d} columns are linearly dependent over {n} rows; must be independent")
-    white = torch.linalg.solve_triangular(r, x, upper=True, left=False)
+    (white, r), (white_y, r_y) = _whitened("x", x), _whitened("y", y)
+    if torch.linalg.matrix_norm(white.T @ white_y / n, 2) >= 1 - DEPENDENT:
+        raise ValueError(
+            "y: a combination of its columns is a linear function of x; then no distortion is lowest"
+        )
     options = {"generator": generator, "dtype": torch.float64}
     start = init * torch.randn(code, d, **options)
     unit = math.log(math.expm1(1.0)) + SHIFT  # the raw scale at which softplus(raw - SHIFT) = 1
@@ -106,7 +106,7 @@ def fit_gaussian_vib(
     vib = VIB(encoder, decoder, code=code)
 
     def loss() -> tuple[Tensor, Tensor]:
-        return _expected_distortion(vib, white, y), vib.rate(white).mean()
+        return _expected_distortion(vib, white, white_y), vib.rate(white).mean()
 
     _descend(vib, loss, beta, max_iterations)
     distortion, rate = loss()
@@ -116,15 +116,25 @@ def fit_gaussian_vib(
         scale = vib.encode(white[:1])[1][0]
         singular_values = torch.linalg.svdvals(encoder.weight / scale[:, None])
         encoder.weight.copy_(torch.linalg.solve_triangular(r, encoder.weight.T, upper=True).T)
+        decoder.L1.weight.copy_(r_y.T @ decoder.L1.weight)
     return GaussianVIB(
         float(beta),
         vib,
-        distortion.item(),
+        (distortion + r_y.diagonal().abs().log().sum()).item(),
         rate.item(),
         singular_values,
         gradient_norm,
         converged=gradient_norm <= GRADIENT,
     )
+
+
+def _whitened(name: str, value: Float64[Tensor, "n d"]) -> tuple[Tensor, Tensor]:
+    """Return white (n, d) and the triangular r (d, d) with ``value - mean = white @ r``."""
+    n, d = value.shape
+    r = torch.linalg.qr((value - value.mean(0)) / math.sqrt(n)).R if n > d else torch.zeros(d, d)
+    if r.diagonal().abs().min() <= DEPENDENT * r.diagonal().abs().max():
+        raise ValueError(f"{name}: its {d} columns are linearly dependent over {n} rows; must be independent")
+    return torch.linalg.solve_triangular(r, value - value.mean(0), upper=True, left=False), r
 
 
 def _expected_distortion(vib: VIB, x: Tensor, y: Tensor) -> Tensor:

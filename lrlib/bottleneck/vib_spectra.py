@@ -5,10 +5,10 @@ from jaxtyping import Float, Float64
 from torch import Tensor, nn
 
 from lrlib import _checks
-from lrlib.bottleneck.vib import VIB
+from lrlib.bottleneck.vib import VIB, one_model
 from lrlib.jacobian import jacobian_spectra
 
-RESOLUTION = 1e-4  # singular values below this share of the largest are not told from zero
+RESOLUTION = 1e-4  # asked for; Gram matrices tell singular values of 2e-6 of the largest from zero, or so
 
 
 def mean_spectra(
@@ -19,6 +19,7 @@ def mean_spectra(
     ``input_factor`` Sigma_x^{1/2} (:func:`lrlib.rank.covariance_root`) makes x's unit one standard deviation of the
     data. Those below 1e-4 of the largest are not told from zero. Raises as :func:`lrlib.jacobian_spectra`.
     """
+    one_model(vib)
     options = {"input_factor": input_factor, "resolution": RESOLUTION}
     return jacobian_spectra(_Mean(vib), x, layers=["mean"], **options)["mean"]
 
@@ -32,6 +33,7 @@ def snr_spectra(
     of the data along that direction moves the mean code by more than the noise. Where the code is linear with
     constant scale and x Gaussian, I(X;Z) = 1/2 sum ln(1 + s_i^2). Raises as :func:`lrlib.jacobian_spectra`.
     """
+    one_model(vib)
     options = {"input_factor": input_factor, "resolution": RESOLUTION}
     return jacobian_spectra(_InUnitsOfNoise(vib), x, layers=["code"], **options)["code"]
 
@@ -43,10 +45,11 @@ def code_covariance_spectrum(vib: VIB, x: Float[Tensor, "n *d"]) -> Float64[Tens
     The global reading: how many directions the mean code fills as x varies over the data, not at one x.
     Raises ``ValueError`` for fewer than two inputs.
     """
+    one_model(vib)
     _checks.batch("x", x)
     if len(x) < 2:
         raise ValueError(f"x: has {len(x)} rows; a covariance needs at least 2")
-    mean = vib.encode(x)[0].double().cpu()
+    mean = vib.encode(x)[0].cpu().double()  # in this order: MPS has no float64
     spectrum = torch.zeros(vib.code, dtype=torch.float64)
     values = torch.linalg.svdvals(mean - mean.mean(0)).square() / (len(x) - 1)
     spectrum[: len(values)] = values

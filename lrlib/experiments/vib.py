@@ -2,7 +2,7 @@
 
 The loss is D + beta R (:mod:`lrlib.bottleneck.vib`), so a large beta is a narrow bottleneck. The course of training of
 the part "strength" is that of Alemi, Fischer, Dillon & Murphy (ICLR 2017) and of the notebook that its first author
-published. The other parts vary beta, and around the collapse also the size of code, network and data.
+published (github.com/alexalemi/vib_demo). The other parts vary beta, and around the collapse also the size of code, network and data.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from lrlib import data, runtime
-from lrlib.bottleneck import VIB, VIBStack, vib_loss
+from lrlib.bottleneck import VIB, VIBStack, load_vib, save_vib, vib_loss
 from lrlib.experiments import vib_readings
 from lrlib.nets import MLP
 from lrlib.rank import covariance_root
@@ -117,7 +117,7 @@ CONFIGS = {
                 "strength", (1e-3,), SEEDS, hidden=(1024, 1024), code=256, epochs=200,
                 lr=1e-4, batch_size=100, drop=0.97, drop_every=2, average=0.999, alone=True,
             ),
-            Part("sweep", SWEEP, SEEDS, hidden=(1024, 1024), code=256, epochs=10),
+            Part("sweep", SWEEP, SEEDS, hidden=(512, 512), code=256, epochs=12),
             Part("plane", SWEEP, (0,), **SMALL | {"code": 2}),
             *_around_the_collapse(),
         ),
@@ -140,12 +140,13 @@ def prepare(config: Config) -> Task:
     where = runtime.device()
     (x, y), test = (((2 * part.x - 1).to(where), part.y.to(where)) for part in (train_set, test_set))
     chosen = torch.randperm(len(test[1]), generator=runtime.generator(0))[: config.probes].to(where)
+    drawn = torch.randperm(len(test[1]), generator=runtime.generator(1))[: config.bounded].to(where)
     probe = vib_readings.Probe(
         train=(x[:TRAIN_READ], y[:TRAIN_READ]),
         test=test,
         inputs=test[0][chosen],
         input_factor=covariance_root(2 * train_set.x - 1),  # on the CPU: MPS has no float64
-        bounded=config.bounded,
+        bounded=test[0][drawn],
         unit=2.0,
     )
     return Task((x, y), probe, len(train_set.classes))
@@ -169,10 +170,18 @@ def cells(config: Config) -> list[tuple[str, Callable[[], pd.DataFrame] | Resuma
 
 def _alone(part: Part, task: Task, seed: int, beta: float, keep_in: Path) -> pd.DataFrame:
     x, y = _images(part, task, seed)
-    vib, average, g = *_averaged(part, _model(part, task, seed, x.device)), runtime.generator(1_000 + seed)
-    options = _course(part, task) | {"loss": vib_loss(beta), "average": average, "generator": g}
-    train(vib, x, y, **options, keep_in=keep_in, label=f"VIB, beta {beta:g}, seed {seed}")
-    return _table(part, task, seed, [(beta, average.module)])
+    trained = keep_in.with_suffix(
+        ".vib"
+    )  # lies there until the run is stored, so that a kill during the readings costs them only
+    if not trained.is_file():
+        vib, average, g = (
+            *_averaged(part, _model(part, task, seed, x.device)),
+            runtime.generator(1_000 + seed),
+        )
+        options = _course(part, task) | {"loss": vib_loss(beta), "average": average, "generator": g}
+        train(vib, x, y, **options, keep_in=keep_in, label=f"VIB, beta {beta:g}, seed {seed}")
+        save_vib(average.module, trained)
+    return _table(part, task, seed, [(beta, load_vib(trained).to(x.device))])
 
 
 def _together(part: Part, task: Task, seed: int, betas: tuple[float, ...]) -> pd.DataFrame:

@@ -7,11 +7,13 @@ Of the layer "network":
 - ``test_error`` (probabilities of 12 draws of the code averaged), ``test_error_one`` (one draw), ``test_error_mean``
   (at the mean code), ``train_error`` (12 draws);
 - ``distortion``, ``rate``, ``train_distortion``, ``train_rate``: means over images, with standard errors;
-- ``information_lower``, ``information_upper``: bounds of I(X;Z) (:func:`lrlib.bottleneck.information_bounds`);
+- ``information_lower``, ``information_upper``: bounds of I(X;Z) (:func:`lrlib.bottleneck.information_bounds`), of a
+  draw of the test images;
 - ``calibration``: expected calibration error of the averaged probabilities, 15 bins; ``brier``: their Brier score;
 - ``noise_error``: ``test_error`` with Gaussian noise of standard deviation eps (white - black = 1) on every pixel.
 
-Of the layer "code", of the Jacobian of the mean code at the probe images, mean and standard error over them:
+Of the layer "code", of the Jacobian J of the mean code at the probe images, mean and standard error over them. J is with
+respect to images in [-1, 1], half of that for [0, 1]; without Sigma_x it has directions in which no image varies, too:
 
 - ``absolute``, ``relative``, ``data-scaled``, ``signal-to-noise``: singular values above eps of J, of J / sigma_1, of
   J Sigma_x^{1/2}, of diag(1 / scale) J Sigma_x^{1/2}; ``effective``, ``stable``: ranks of J without a threshold.
@@ -64,7 +66,7 @@ class Probe:
         train, test: images and classes; of ``train`` as many as the readings of it are to take.
         inputs: (p, d), where Jacobians are taken.
         input_factor: (d, d), Sigma_x^{1/2} of the training images.
-        bounded: how many test images the bounds of I(X;Z) are taken over.
+        bounded: the test images, in float32 on its device, that the bounds of I(X;Z) are taken over, (b, d).
         unit: what the difference of white and black is in the units of the images.
     """
 
@@ -72,7 +74,7 @@ class Probe:
     test: tuple[Float[Tensor, "m d"], Int64[Tensor, " m"]]
     inputs: Float[Tensor, "p d"]
     input_factor: Float[Tensor, "d d"]
-    bounded: int
+    bounded: Float[Tensor, "b d"]
     unit: float
 
 
@@ -101,7 +103,7 @@ def _of_network(vib: VIB, probe: Probe) -> list[Row]:
         ]
         for name, parts in zip(("distortion", "rate"), zip(*terms, strict=True), strict=True):
             values[prefix + name] = _mean(torch.cat(parts))
-    lower, upper, _ = information_bounds(vib, x[: probe.bounded], g)
+    lower, upper, _ = information_bounds(vib, probe.bounded, g)
     values |= {
         "information_lower": (lower.value, lower.stderr),
         "information_upper": (upper.value, upper.stderr),
@@ -116,10 +118,14 @@ def _of_network(vib: VIB, probe: Probe) -> list[Row]:
 
 
 def calibration_error(p: Float[Tensor, "n C"], y: Int64[Tensor, " n"]) -> float:
-    """Return the expected calibration error: mean over 15 equal bins of confidence of |accuracy - confidence|."""
+    """Return the expected calibration error (Guo, Pleiss, Sun & Weinberger 2017), between 0 and 1.
+
+    Over 15 equal bins of confidence, the mean of ``|accuracy - confidence|``, each weighted by its share of the inputs.
+    """
+    p, y = p.cpu(), y.cpu()  # MPS has no float64
     confidence, chosen = p.max(1)
     bins = (confidence * BINS).long().clamp_max(BINS - 1)
-    gaps = torch.zeros(BINS, dtype=torch.float64, device=p.device)
+    gaps = torch.zeros(BINS, dtype=torch.float64)
     gaps.index_add_(0, bins, (chosen == y).double() - confidence.double())
     return gaps.abs().sum().item() / len(y)
 
@@ -149,7 +155,7 @@ def _of_jacobian(vib: VIB, probe: Probe) -> list[Row]:
 def _of_codes(vib: VIB, probe: Probe) -> list[Row]:
     x = probe.test[0]
     spectrum = code_covariance_spectrum(vib, x)
-    mean, scale = (part.double().cpu() for part in vib.encode(x))
+    mean, scale = (part.cpu().double() for part in vib.encode(x))
     found: list[Row] = []
     for reading, levels in GLOBAL.items():
         for eps in levels:
@@ -172,7 +178,7 @@ def _error(p: Tensor, y: Tensor) -> tuple[float, float]:
 
 
 def _mean(values: Tensor) -> tuple[float, float]:
-    values = values.double()
+    values = values.cpu().double()
     return values.mean().item(), values.std().item() / math.sqrt(len(values))
 
 

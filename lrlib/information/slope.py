@@ -140,7 +140,8 @@ def information_by_slope(
         sigma: (S,), strictly decreasing, > 0, S >= 3.
         slope: (S,), the slope at each.
         start: information at ``sigma[0]``, nats, >= 0.
-        stderr: (S,), standard errors of the slopes; None: they are exact.
+        stderr: (S,), standard errors of the slopes, from draws of their own at each sigma (another generator each); of
+            slopes from the same draws the answer's are too small. None: they are exact.
 
     Raises:
         TypeError, ValueError: for an argument outside these rules.
@@ -186,7 +187,7 @@ def finite_channel(
     """Return I(T; T + sigma Z) and its slope for T uniform on the n rows of t: what a finite data set shows.
 
     For such a T the information cannot exceed ln n, and the slope falls to 0 once sigma is below the distances between
-    the rows, whatever the rank of the map that made them. Each Y is a draw; given Y, both are exact sums over the rows.
+    the rows, whatever the rank of the map that made them. Each (T, Y) is a draw; given it, both are exact sums over the rows.
 
     Args:
         t: (n,) or (n, m), n >= 2, such as a layer's outputs at n inputs.

@@ -7,7 +7,8 @@ Y = p(X) + sigma Z, and mmse / sigma^2 is the slope. Draw x_0 and then y: x_0 is
   is not negative (for the kernel K and centred p it is ``<p, K^t p> = |K^{t/2} p|^2``). The bound rises to mmse with t.
 - Upper bound. No function of y comes nearer to p(x_0), in mean square, than ``E[p(X)|y]``. The function taken here is the
   mean of p over a chain of the same kind whose start is found from y alone; or the best affine function of y, if that
-  comes nearer, whose bound is sum_i lambda_i / (lambda_i + sigma^2) for the eigenvalues of the covariance of p(X).
+  comes nearer by the same draws (so that the smaller of two equally good means is low by a share of its standard error),
+  whose bound is sum_i lambda_i / (lambda_i + sigma^2) for the eigenvalues of the covariance of p(X).
 
 The bounds hold whether or not the chains mix; where they mix badly the bounds part.
 """
@@ -26,7 +27,7 @@ from lrlib.information.slope import deviation
 Map = Callable[[Tensor], Tensor]
 
 # The longest move of a step in any direction is drawn anew at each step, whatever the state: a mixture of reversible
-# kernels is reversible, and some length fits every state. One in five is 1, the scale of the prior; the logarithms of
+# kernels is reversible, and some length fits every state. One in six, FULL_SHARE / (1 + FULL_SHARE), is 1, the scale of the prior; the logarithms of
 # the others are uniform down to the shortest, SHORTEST * sigma / (root of the total variance of p).
 SHORTEST, FULL_SHARE = 0.3, 0.2
 BANK = 10_000  # draws of X among which the upper chain looks for its start
@@ -72,7 +73,8 @@ def slope_bounds(
             that is ``lambda z: net(mu + z @ A.T)``, for uniform X the normal distribution function.
         sigma: standard deviation of the noise, > 0.
         dimension: d, an integer >= 1.
-        pairs: independent draws of (X, Y), >= 2. The standard error is about sqrt(2 * slope / pairs).
+        pairs: independent draws of (X, Y), >= 2. The standard error is sqrt(2 * slope / pairs) for chains that do not move, and
+            several times smaller where they mix.
         steps: of the chains, >= 4. More steps bring the bounds together, and cost as much more.
         generator: on the CPU; None: one seeded with 0.
 
@@ -268,7 +270,7 @@ def _estimate(
 ) -> Float64[Tensor, "n m"]:
     """Return the chain's mean, or the linear estimate where the chain is lost: a function of y.
 
-    On the posterior ``|y - p|^2 / sigma^2`` has the mean m. A chain whose mean is more than four deviations of a
+    Over y and its posterior ``|y - p|^2 / sigma^2`` has the mean m. A chain whose mean is more than four deviations of a
     chi-square beyond has not found where y came from.
     """
     m = y.shape[1]

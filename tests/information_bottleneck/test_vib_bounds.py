@@ -6,7 +6,7 @@ import pytest
 import torch
 from vib_cases import X, code_law, linear_code, make
 
-from lrlib.bottleneck import information_bounds, vib_bounds
+from lrlib.bottleneck import VIBStack, information_bounds, vib_bounds
 from lrlib.information import gaussian_mi
 from lrlib.runtime import generator
 
@@ -25,14 +25,16 @@ def gaussian(name):
     return linear_code(a, scale), gaussian_mi(torch.eye(2).double(), cov_z, a.T)
 
 
+@pytest.mark.parametrize("marginal", [None, 2])
 @pytest.mark.parametrize("samples", [1, 3])
 @pytest.mark.parametrize("block", [2, 512])
-def test_values_are_those_of_a_loop(samples, block, monkeypatch):
+def test_values_are_those_of_a_loop(samples, block, marginal, monkeypatch):
     monkeypatch.setattr(vib_bounds, "BLOCK", block)
-    vib, n = make(), len(X)
+    vib, n = make(marginal), len(X)
     found = information_bounds(vib, X, generator(3), samples=samples)
-    law = code_law(vib)
-    noise = torch.randn(samples, n, vib.code, generator=generator(3), dtype=torch.float64)
+    law, g = code_law(vib), generator(3)
+    rate = vib.rate(X, g, samples=samples)  # a mixture's is drawn first
+    noise = torch.randn(samples, n, vib.code, generator=g, dtype=torch.float64)
     z = law.mean + law.stddev * noise
     lowers, uppers = [], []
     for draw in z:
@@ -45,7 +47,6 @@ def test_values_are_those_of_a_loop(samples, block, monkeypatch):
         each = torch.tensor(each, dtype=torch.float64).view(samples, n).mean(0)
         assert estimate.value == pytest.approx(each.mean().item(), rel=ROUNDING)
         assert estimate.stderr == pytest.approx(each.std().item() / math.sqrt(n), rel=ROUNDING)
-    rate = vib.rate(X)
     assert found[2].value == pytest.approx(rate.mean().item(), rel=ROUNDING)
     assert [e.kind for e in found] == ["lower bound", "upper bound", "upper bound"]
     assert [e.cap for e in found] == [math.log(n), None, None]
@@ -95,6 +96,11 @@ def test_a_code_that_ignores_its_input_has_no_information():
         ({"x": X[:1]}, ValueError, "x: has 1 rows; must be at least 2"),
         ({"samples": 0}, ValueError, "samples=0"),
         ({"x": [1.0]}, TypeError, "x: must be a torch.Tensor"),
+        (
+            {"vib": VIBStack([make(), make()])},
+            TypeError,
+            r"vib: is a VIBStack; must be one VIB, such as stack\[0\]",
+        ),
     ],
 )
 def test_bad_arguments_are_named(changes, error, message):

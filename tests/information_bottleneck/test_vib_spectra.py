@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from vib_cases import X, linear_code, make
 
-from lrlib.bottleneck import VIB, code_covariance_spectrum, mean_spectra, snr_spectra
+from lrlib.bottleneck import VIB, VIBStack, code_covariance_spectrum, mean_spectra, snr_spectra
 from lrlib.information import gaussian_mi
 from lrlib.nets import MLP
 from lrlib.rank import covariance_root
@@ -69,3 +69,9 @@ def test_a_code_that_shrinks_as_a_whole_keeps_its_relative_rank_and_loses_its_ab
         s = mean_spectra(linear_code(c * a, torch.ones(2).double()), X[:1, :2])[0]
         assert (s > 0.1 * s[0]).sum() == 2
         assert (s > 0.1).sum() == (2 if c == 1 else 0)
+
+
+@pytest.mark.parametrize("reading", [mean_spectra, snr_spectra, code_covariance_spectrum])
+def test_a_stack_is_refused(reading):
+    with pytest.raises(TypeError, match=r"vib: is a VIBStack; must be one VIB, such as stack\[0\]"):
+        reading(VIBStack([make()]), X)

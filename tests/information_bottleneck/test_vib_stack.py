@@ -148,3 +148,16 @@ def test_what_does_not_stack_is_named():
     for bad in (generator(0), generators()[:2]):  # noise would be shared, or a model be left without
         with pytest.raises(TypeError, match=r"generator=.*: must be a sequence of 3, one for each model"):
             VIBStack(own).sample(XS, bad)
+
+
+def test_prices_must_be_one_a_model():
+    stack = VIBStack([make(), make()])
+    x, y = X.expand(2, -1, -1), Y.expand(2, -1)
+    generators = [generator(0), generator(1)]
+    for betas, model in (([0.1, 0.2, 0.3], stack), ([0.1], stack), ([0.1, 0.2], None)):
+        count = 1 if model is None else 2
+        arguments = (make(), X, Y, generator(0)) if model is None else (stack, x, y, generators)
+        with pytest.raises(
+            ValueError, match=rf"beta: there are {len(betas)}; must be one number, or {count}, one a model"
+        ):
+            vib_loss(betas)(*arguments)
