@@ -82,7 +82,7 @@ def test_no_symmetry_changes_power_or_label(symmetries):
         assert torch.equal(y[torch.from_numpy(rows)], y)
 
 
-def test_degrees_0_to_2_are_the_fewest_whose_total_tells_all_64_spectra_apart():
+def test_the_total_up_to_degree_2_and_no_lower_tells_all_64_spectra_apart():
     power = sphere.power(sphere.patterns(), tuple(range(31))).round(8)
     assert len(np.unique(power, axis=0)) == 64
     totals = [len(np.unique(power[:, : degree + 1].sum(1).round(6))) for degree in range(3)]

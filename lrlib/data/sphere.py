@@ -7,7 +7,8 @@ a threshold on a function of the pattern's power spectrum in spherical harmonics
 - the points are the 12 vertices of the icosahedron, the one set of twelve that is spread as evenly as can be. The
   4,096 patterns then fall into 96 orbits under its 60 rotations, 82 with reflections, and have 64 different power
   spectra: 64 is the number of classes that the paper speaks of.
-- the function is the power in the degrees 0, 1 and 2, the fewest degrees whose total tells all 64 spectra apart.
+- the function is the power in the degrees 0, 1 and 2, the lowest degree up to which the total tells all 64 spectra
+  apart. (Other pairs of degrees, such as 1 and 6, do so too: the choice is ours.)
 - the threshold is the one that brings H(Y) nearest to 0.99916 bits, that of the published labels. It reaches
   that: 2,118 patterns lie above it and 1,978 below, as many as are published. Which ones differs: of the patterns
   of 5, 6 and 7 points the published rule puts 60, 532 and 732 above (as counted from the published file by the

@@ -5,8 +5,9 @@ Three tasks: the ``teacher`` (the base of :mod:`lrlib.experiments.drivers`), ``m
 :mod:`lrlib.data.sphere`, on which the dispute of 2017 and 2018 was fought (Shwartz-Ziv & Tishby, arXiv 1703.00810;
 Saxe et al. 2018), with tanh and with ReLU.
 
-Information is that of a layer's representation T about the input, which is one of ``samples`` held-out inputs (on
-the sphere task, in the full run: of all 4,096 patterns), each equally likely. T is the pre-activation p_l ("L1",
+Information is that of a layer's representation T about the input, which is one of ``samples`` held-out inputs, each
+equally likely. On the sphere task they are all 4,096 patterns in the full run, where ``stderr`` is therefore no error of
+the reading, and 1,000 in the quick one, 180 of them trained on. T is the pre-activation p_l ("L1",
 ...); on the sphere task it is what the dispute was about, the activation h_l ("H1", ..., the last one the softmax of
 the outputs). Readings, in nats:
 
@@ -109,7 +110,7 @@ MNIST = Course(
     layer=LEVELS["layer"],
 )
 # Batches and hidden layers are the published ones, and 20,000 steps are 1,667 passes over the data, of 8,000 published.
-# In a trial five of five tanh networks fitted their training patterns after 5,000. Optimiser and rate are ours: the paper says SGD, its code Adam.
+# Optimiser and rate are ours: the paper says SGD, its code Adam.
 SPHERE = {
     activation: Course(
         task="sphere",

@@ -24,7 +24,8 @@ class Kept:
 
     Args:
         path: of the file.
-        course: settings, JSON values; a file with others is another training's, and refused.
+        course: settings, JSON values. A file with other settings, shapes or state of the generator is refused; another
+            loss, schedule, average, data or first weights are not noticed.
         net, optimiser, generator, average: what is kept and restored.
     """
 

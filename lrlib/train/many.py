@@ -178,7 +178,7 @@ class _Update:
 
 
 class _AdamUpdate:
-    """The update of ``torch.optim.Adam`` or ``AdamW``, by them: models with the same rates are one of their groups.
+    """The update of ``torch.optim.Adam`` or ``AdamW``, by them: one group if all models have the same rates, else one each.
 
     Attributes as of :class:`_Update`; the losses' weights are 1.
     """

@@ -93,8 +93,9 @@ def train(
         measure: called with ``net`` at each checkpoint; its results are the readings. Must not change net.
         checkpoints: increasing steps between 0 and ``steps``; default :func:`log_steps`.
         keep_in: a safetensors file in which training is kept about once a minute, between two epochs. Where it is
-            there, the same call goes on from it and ends where it would have ended; it is removed at the end.
-            Readings are not kept, so ``measure`` must be None.
+            there, the same call goes on from it and ends where it would have ended; it is removed after the last
+            update. A file of another seed, shape or setting is refused; of another loss, schedule, data or start it is
+            not told apart: name one file for each training. Readings are not kept, so ``measure`` must be None.
         label, progress: the progress bar's words, and whether there is one.
         show: what the bar says of the newest reading, in words.
 
@@ -182,7 +183,7 @@ def _optimiser(
 ) -> torch.optim.Optimizer:
     if name == "adam":
         kind = torch.optim.AdamW if decoupled else torch.optim.Adam
-        # fused: one pass over the weights, which takes a third of the time
+        # fused: one pass over the weights
         return kind(net.parameters(), lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
     coupled_decay = 0.0 if decoupled else weight_decay
     return torch.optim.SGD(net.parameters(), lr=lr, momentum=momentum, weight_decay=coupled_decay)
