@@ -64,5 +64,20 @@ WRONG = [
     Wrong(
         "10", "class code: pays at 1, too", "three(math.sqrt(1 - beta) / 2)", "0.8, 0.98)", "0.8, 0.98, 1.0)"
     ),
+    Wrong(
+        "10",
+        "plane: the decoder's constant doubled",
+        "def plane_code(",
+        "(m**2 / s**2).sum(1) / 2",
+        "(m**2 / s**2).sum(1)",
+        "two = min(",
+    ),
+    Wrong(
+        "10",
+        "noisy labels: the empty code is best wherever it is stable",
+        "half = torch.full(",
+        "> 0.64 *",
+        "< (1 - 2 / 9) ** 2 *",
+    ),
     Wrong("10", "collapse: in proportion to 1 - beta", "near, nearer = ", "math.sqrt(1 - b)", "(1 - b)"),
 ]
