@@ -251,3 +251,25 @@ def test_a_loss_for_many_must_give_one_number_a_model():
             stack, x, y, **COURSE, loss=lambda s, a, b, g: noisy_many(s, a, b, g).mean(),
             generators=[generator(m) for m in range(3)],
         )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"schedule": lambda _: -1.0}, ValueError, r"schedule\(0\)=-1"),
+        ({"adam_betas": (0.9, 1.0)}, ValueError, r"adam_betas\[1\]=1.0: must be below 1"),
+        (
+            {"average": MLP([D, 2], generator=generator(0))},
+            TypeError,
+            "average: must be a torch.optim.swa_utils",
+        ),
+        ({"average": averaged(MLP([D, 2], generator=generator(0)))}, ValueError, "average: its parameters"),
+    ],
+)
+def test_bad_arguments_are_named_for_many_too(changes, error, message):
+    _, x, y = problem()
+    stack = MLPStack([problem(seed)[0] for seed in range(2)])
+    start = weights(stack)
+    with pytest.raises(error, match=message):
+        fit_many(stack, x, y, **COURSE | {"generators": [generator(m) for m in range(2)]} | changes)
+    assert torch.equal(weights(stack), start)
