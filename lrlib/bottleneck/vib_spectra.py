@@ -17,7 +17,7 @@ def mean_spectra(
     """Return the singular values of dmean/dx (times ``input_factor``) at every x, descending, float64.
 
     ``input_factor`` Sigma_x^{1/2} (:func:`lrlib.rank.covariance_root`) makes x's unit one standard deviation of the
-    data. Those below 1e-4 of the largest are not told from zero. Raises as :func:`lrlib.jacobian_spectra`.
+    data. Those below 1e-4 of the largest are not told from zero. Raises as :func:`~lrlib.jacobian.jacobian_spectra`.
     """
     one_model(vib)
     options = {"input_factor": input_factor, "resolution": RESOLUTION}
@@ -31,7 +31,7 @@ def snr_spectra(
 
     With ``input_factor`` Sigma_x^{1/2} they are ratios of signal to noise: above 1, moving x by one standard deviation
     of the data along that direction moves the mean code by more than the noise. Where the code is linear with
-    constant scale and x Gaussian, I(X;Z) = 1/2 sum ln(1 + s_i^2). Raises as :func:`lrlib.jacobian_spectra`.
+    constant scale and x Gaussian, I(X;Z) = 1/2 sum ln(1 + s_i^2). Raises as :func:`~lrlib.jacobian.jacobian_spectra`.
     """
     one_model(vib)
     options = {"input_factor": input_factor, "resolution": RESOLUTION}

@@ -48,7 +48,7 @@ def power(
     r"""Return the power of patterns in each degree l of spherical harmonics, (n, len(degrees)).
 
     A pattern is a sum of unit masses at its points v_i; its coefficients are c_lm = sum_i Y_lm(v_i), and its power
-    sum_m |c_lm|^2 is, by the addition theorem, (2l + 1) / 4 pi times sum_ij P_l(v_i . v_j) over points that are
+    sum_m abs(c_lm)^2 is, by the addition theorem, (2l + 1) / 4 pi times sum_ij P_l(v_i . v_j) over points that are
     there, with P_l the Legendre polynomial. Rotations of the pattern do not change it.
 
     >>> power(patterns()[[1, 4095]]).round(6).tolist()  # one point: (2l + 1) / 4 pi; all twelve: 144 / 4 pi and 0

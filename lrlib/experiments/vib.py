@@ -1,6 +1,6 @@
 """Deep variational bottlenecks on digits: one at the published strength, and many over a range of beta.
 
-The loss is D + beta R (:mod:`lrlib.bottleneck.vib`), so a large beta is a narrow bottleneck. The course of training of
+The loss is D + beta R (:class:`lrlib.bottleneck.VIB`), so a large beta is a narrow bottleneck. The course of training of
 the part "strength" is that of Alemi, Fischer, Dillon & Murphy (ICLR 2017) and of the notebook that its first author
 published (github.com/alexalemi/vib_demo). The other parts vary beta, and around the collapse also the size of code, network and data.
 """
