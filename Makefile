@@ -21,7 +21,7 @@ help:
 	@echo 'make test        lint, build the book, test the library, the notebooks and the built pages'
 	@echo 'make lab         open the chapters in JupyterLab'
 	@echo 'make notebooks   run the notebooks in place, and store their outputs (NB=book/02-local-rank.ipynb for one)'
-	@echo 'make full        run the full experiments that are stale or missing (all: 90 minutes on one CPU core)'
+	@echo 'make full        run the full experiments that are stale or missing (all: 6 h 30 min of one CPU core)'
 	@echo 'make lint        check style and format'
 	@echo 'make nbval       run the notebooks and compare every output with the one that is committed'
 	@echo 'make clean       remove what was built; .venv and downloaded data stay'

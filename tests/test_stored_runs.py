@@ -56,7 +56,7 @@ def stored(name):
     try:
         return experiments.load(name, "full")
     except StoreError as problem:
-        if name in ("fashion_mnist", "vib"):
+        if name == "fashion_mnist":
             pytest.skip(f"no full run of {name} is stored: {problem}")
         raise
 

@@ -80,4 +80,12 @@ WRONG = [
         "< (1 - 2 / 9) ** 2 *",
     ),
     Wrong("10", "collapse: in proportion to 1 - beta", "near, nearer = ", "math.sqrt(1 - b)", "(1 - b)"),
+    Wrong(
+        "10",
+        "width: interpolated from the wrong side",
+        "def fall(",
+        "(u - share)",
+        "(share - v)",
+        "0.8 * spacing) < 1e-9",
+    ),
 ]
