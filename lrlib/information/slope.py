@@ -106,7 +106,7 @@ def linearised_slope(
     Args:
         s: singular values of the Jacobian at n >= 2 inputs drawn from the law of X, such as one entry of
             ``lrlib.jacobian_spectra(net, x).values``; the formula asks that X is N(0, I), or else the singular values of
-            J Sigma_x^(1/2) (``input_factor=covariance_root(x)``).
+            J Sigma_x^(1/2), which ``input_factor`` makes of them.
         sigma: as for :func:`soft_rank`.
 
     Raises:
