@@ -6,6 +6,8 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
+from lrlib.experiments.vib import COLUMNS
+
 BETAS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 3e-2, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 1.0)
 SHORT = (1e-3, 0.1, 0.5, 1.0)
 CLASSES = 10
@@ -92,21 +94,7 @@ def _made_up(betas, seeds, code, plane):
     rows = [row for seed in range(seeds) for beta in betas for row in one_model("sweep", code, beta, seed)]
     rows += [row for beta in plane for row in one_model("plane", 2, beta, 0)]
     rows += one_model("strength", 256, 1e-3, 0)
-    columns = [
-        "part",
-        "code",
-        "width",
-        "n",
-        "beta",
-        "seed",
-        "layer",
-        "reading",
-        "eps",
-        "mean",
-        "stderr",
-        "values",
-    ]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def made_up_table(*, betas=BETAS, seeds=3, code=256, plane=BETAS):

@@ -5,7 +5,8 @@ from itertools import pairwise
 
 import pytest
 from beta_examples import BETAS, made_up_table, small_table
-from beta_page import PLOTS, page_of, put
+from beta_page import page_of, put
+from fitting import check_it_fits
 
 pytestmark = pytest.mark.browser
 READABLE = 4.5  # contrast of letters on what is behind them (WCAG 2.1, AA)
@@ -29,24 +30,7 @@ def test_it_fits_and_its_letters_are_legible(show, html, width):
     put(page, spectrum="jacobian", readings=[[c["reading"], c["eps"]] for c in page.evaluate("document.querySelector('.lr-mount').lrModel.get('facts')")["columns"]])  # fmt: skip
     for beta in (BETAS[0], 0.6):
         put(page, beta=beta)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        sizes = page.locator(
-            ".lr-figure :is(text, th, td, p, label, button, select, small, li)"
-        ).evaluate_all("all => all.map(e => parseFloat(getComputedStyle(e).fontSize))")
-        assert min(sizes) >= 11
-        captions = page.locator(".lr-caption:visible").evaluate_all(
-            "all => all.map(e => e.getBoundingClientRect().height)"
-        )
-        assert max(captions) < 30  # one line
-        for name in PLOTS:
-            svg = page.locator(f"[data-plot={name}]")
-            gap = svg.evaluate("e => e.viewBox.baseVal.width - e.getBoundingClientRect().width")
-            assert gap == pytest.approx(0, abs=0.51)  # drawn in whole pixels, not scaled
-            inside = svg.evaluate(
-                "e => [...e.querySelectorAll('text')].every((t) => t.getBoundingClientRect().right <= innerWidth"
-                " && t.getBoundingClientRect().left >= 0)"
-            )
-            assert inside, name
+        check_it_fits(page, width)
         spilling = page.locator(".lr-reading").evaluate_all(
             "all => all.filter(e => e.scrollWidth > e.clientWidth).length"
         )

@@ -3,6 +3,7 @@
 import pytest
 from cleaning_up import check_cleaning_up_stops_everything
 from dial_page import PLOTS, page_of
+from fitting import check_it_fits
 
 pytestmark = pytest.mark.browser
 
@@ -21,24 +22,7 @@ def test_it_fits_and_its_letters_are_legible(show, width, relative):
     # the longest numbers, and the longest words for the threshold
     rhos = [0.999, 0.995, 0.03, 0.02, 0.01, 0.07]
     page = show(page_of(rhos, beta=1.05, eps=0.011, relative=relative), width=width)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    sizes = page.locator(".lr-figure :is(text, th, td, p, label, button, select)").evaluate_all(
-        "all => all.map(e => parseFloat(getComputedStyle(e).fontSize))"
-    )
-    assert min(sizes) >= 11
-    captions = page.locator(".lr-caption:visible").evaluate_all(
-        "all => all.map(e => e.getBoundingClientRect().height)"
-    )
-    assert max(captions) < 30  # one line
-    for name in PLOTS:
-        svg = page.locator(f"[data-plot={name}]")
-        gap = svg.evaluate("e => e.viewBox.baseVal.width - e.getBoundingClientRect().width")
-        assert gap == pytest.approx(0, abs=0.51)  # drawn in whole pixels, not scaled
-        inside = svg.evaluate(
-            "e => [...e.querySelectorAll('text')].every((t) => t.getBoundingClientRect().right <= innerWidth"
-            " && t.getBoundingClientRect().left >= 0)"
-        )
-        assert inside, name
+    check_it_fits(page, width)
 
 
 def test_a_finger_has_room_and_still_scrolls(show):

@@ -4,6 +4,7 @@ from itertools import combinations
 
 import pytest
 from cleaning_up import check_cleaning_up_stops_everything
+from fitting import check_it_fits
 from plane_examples import TASKS, made_up_table
 from plane_page import get, now, path, set_to, table_rows
 
@@ -223,23 +224,12 @@ def test_it_fits_and_its_letters_are_legible(show, figure, width):
     page = show(figure.page(), width=width)
     for task, estimator in (("teacher", "kde"), ("sphere", "binning"), ("sphere", "logdet")):
         set_to(page, task=task, estimator=estimator, noise="layer")
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
-        for svg in page.locator("svg[data-plot]").all():
-            gap = svg.evaluate("e => e.viewBox.baseVal.width - e.getBoundingClientRect().width")
-            assert gap == pytest.approx(0, abs=0.51)  # drawn in whole pixels, not scaled
-        boxes = page.locator("svg[data-plot] text").evaluate_all(
-            "all => all.map((e) => e.getBoundingClientRect()).map((b) => [b.left, b.right])"
-        )
-        assert all(left >= 0 and right <= width for left, right in boxes)
+        check_it_fits(page, width, captions=None)
         texts = "all => all.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent)"
         assert (
             page.locator(".lr-plane-table :is(td, th), .lr-figure p:not(.lr-output)").evaluate_all(texts)
             == []
         )
-    sizes = page.locator(
-        ".lr-figure :is(text, th, td, p, span, label, legend, select, button, caption)"
-    ).evaluate_all("all => all.map(e => parseFloat(getComputedStyle(e).fontSize))")
-    assert min(sizes) >= 11
     tops = page.locator("svg[data-plot]").evaluate_all("all => all.map((e) => e.getBoundingClientRect().top)")
     assert (tops[0] == tops[1]) == (width == 1280)  # side by side where there is room
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from cleaning_up import check_cleaning_up_stops_everything
+from fitting import check_it_fits
 
 from lrlib.interactive import SingularValueRace, base
 from lrlib.interactive.singular_value_race import DECAYS, STARTS, THRESHOLDS, TIMES
@@ -270,24 +271,7 @@ def test_it_fits_and_its_letters_are_legible(show, width):
     # the longest numbers
     race = SingularValueRace(WIDE_TARGET, start=1.1e-4, weight_decay=0.0011, eps=0.0011, time=0.011)
     page = show(race.page(), width=width)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    sizes = page.locator(".lr-figure :is(text, th, td, p, label)").evaluate_all(
-        "all => all.map(e => parseFloat(getComputedStyle(e).fontSize))"
-    )
-    assert min(sizes) >= 11
-    captions = page.locator(".lr-caption").evaluate_all(
-        "all => all.map(e => e.getBoundingClientRect().height)"
-    )
-    assert max(captions) < 30  # one line
-    for name in ("paths", "counts"):
-        svg = page.locator(f"[data-plot={name}]")
-        gap = svg.evaluate("e => e.viewBox.baseVal.width - e.getBoundingClientRect().width")
-        assert gap == pytest.approx(0, abs=0.51)  # drawn in whole pixels, not scaled
-        inside = svg.evaluate(
-            "e => [...e.querySelectorAll('text')].every((t) => t.getBoundingClientRect().right <= innerWidth"
-            " && t.getBoundingClientRect().left >= 0)"
-        )
-        assert inside
+    check_it_fits(page, width)
 
 
 def test_a_finger_has_room_and_still_scrolls(show):
