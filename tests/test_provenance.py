@@ -136,10 +136,16 @@ def test_digests_do_not_depend_on_how_a_python_shows_its_trees(package):
 
 
 def reached_from(module):
-    """The modules of lrlib, dotted, that ``module`` reaches by the names it holds, directly or not."""
+    """The modules of lrlib, dotted, that ``module`` reaches by the names it holds, directly or not.
+
+    A submodule stands in its package's namespace once anybody has imported it, so that alone does not count.
+    """
     reached, waiting = set(), [module]
     while waiting:
-        for thing in vars(waiting.pop()).values():
+        current = waiting.pop()
+        for name, thing in vars(current).items():
+            if inspect.ismodule(thing) and thing.__name__ == f"{current.__name__}.{name}":
+                continue
             owner = thing.__name__ if inspect.ismodule(thing) else getattr(thing, "__module__", None)
             if isinstance(owner, str) and owner.startswith("lrlib.") and owner not in reached:
                 reached.add(owner)
