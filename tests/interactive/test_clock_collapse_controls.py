@@ -307,7 +307,8 @@ def test_letters_do_not_reach_the_notebook_and_shortcuts_do(still):
 def test_two_figures_on_a_page_do_not_move_each_other(still):
     html = ClockCollapse(made_up_curves()).page()
     page = still(html + ClockCollapse(made_up_curves(), title="</script><b>").page(), ready=2)
-    one, two = page.locator("#clock-collapse"), page.locator("#clock-collapse-2")
+    # as they stand; the one that is ready first gets the shorter id
+    one, two = page.locator(".lr-figure").all()
     before = one.locator("[data-plot]").inner_html()
     two.locator("[data-control=clock]").check(force=True)
     two.locator(".lr-chip").first.click()

@@ -305,7 +305,8 @@ def test_letters_do_not_reach_the_notebook_and_shortcuts_do(show, figure):
 
 def test_two_figures_on_a_page_do_not_move_each_other(show, figure):
     page = show(figure.page() + figure.page(), ready=2)
-    one, two = page.locator("#information-plane"), page.locator("#information-plane-2")
+    # as they stand; the one that is ready first gets the shorter id
+    one, two = page.locator(".lr-figure").all()
     before = one.inner_html()
     two.locator("[data-control=step]").press("Home")
     two.locator("[data-control=task]").press("End")
