@@ -224,7 +224,7 @@ def test_it_fits_and_its_letters_are_legible(show, figure, width):
     page = show(figure.page(), width=width)
     for task, estimator in (("teacher", "kde"), ("sphere", "binning"), ("sphere", "logdet")):
         set_to(page, task=task, estimator=estimator, noise="layer")
-        check_it_fits(page, width, captions=None)
+        check_it_fits(page, width, captions=False)
         texts = "all => all.filter((e) => e.scrollWidth > e.clientWidth + 1).map((e) => e.textContent)"
         assert (
             page.locator(".lr-plane-table :is(td, th), .lr-figure p:not(.lr-output)").evaluate_all(texts)
