@@ -9,6 +9,7 @@ from lrlib.interactive.bottleneck_dial import BottleneckDial
 from lrlib.interactive.clock_collapse import ClockCollapse, HalfTimeSpread
 from lrlib.interactive.estimator_bench import EstimatorBench
 from lrlib.interactive.information_plane import InformationPlane
+from lrlib.interactive.playground import Playground
 from lrlib.interactive.rank_explorer import RankExplorer
 from lrlib.interactive.region_map import RegionMap
 from lrlib.interactive.regions import Region, linear_regions
@@ -23,6 +24,7 @@ __all__ = [
     "EstimatorBench",
     "HalfTimeSpread",
     "InformationPlane",
+    "Playground",
     "RankExplorer",
     "Region",
     "RegionMap",

@@ -14,6 +14,7 @@ import json
 import math
 import re
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -98,6 +99,15 @@ def script_json(value: Any) -> str:
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
+def linked(files: Iterable[Path]) -> str:
+    """Return the text of JavaScript modules as one: without what they import from one another, and nothing exported.
+
+    They must call one another's exports by their names, and stand in an order in which each comes after those it needs.
+    """
+    text = "".join(file.read_text("utf-8") for file in files)
+    return re.sub(r"^import .*\n|^export (?=function|class|const|async)", "", text, flags=re.MULTILINE)
+
+
 class Figure(anywidget.AnyWidget):
     """A figure with controls: a widget when live, self-contained HTML in a page, a PNG when still.
 
@@ -115,6 +125,9 @@ class Figure(anywidget.AnyWidget):
     javascript: ClassVar[Path]
     still_colours: ClassVar[int] = 64  # a palette is enough for lines and letters: a third of the PNG's size
     more_javascript: ClassVar[tuple[Path, ...]] = ()  # files that go between kit.js and ``javascript``
+    worker_javascript: ClassVar[
+        tuple[Path, ...]
+    ] = ()  # what runs in a worker: the text of the constant ENGINE
     lazy: ClassVar[bool] = False  # in a page, decode and draw it only when it comes near the window
     label = traitlets.Unicode().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)
@@ -124,7 +137,8 @@ class Figure(anywidget.AnyWidget):
         """Put the class's JavaScript behind the parts that all figures share."""
         if "javascript" in cls.__dict__:
             files = (HERE / "kit.js", *cls.more_javascript, cls.javascript)
-            cls._esm = "".join(file.read_text("utf-8") for file in files)
+            engine = script_json(linked(cls.worker_javascript))
+            cls._esm = f"const ENGINE = {engine};\n" * bool(cls.worker_javascript) + linked(files)
             own = cls.javascript.with_suffix(".css")  # a figure may have one, beside what all share
             sheets = (HERE / "figure.css", *([own] if own.exists() else []))
             cls._css = "".join(sheet.read_text("utf-8") for sheet in sheets)

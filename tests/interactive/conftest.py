@@ -29,6 +29,11 @@ class Shown:
         page.wait_for_function(
             "n => document.querySelectorAll('.lr-figure[data-ready=true]').length >= n", arg=ready
         )
+        # On a busy machine the window may get its width after the first drawing; the second comes two frames later.
+        page.wait_for_function("width => innerWidth === width", arg=width)
+        page.evaluate(
+            "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => requestAnimationFrame(done))))"
+        )
         return page
 
 

@@ -1,0 +1,83 @@
+"""What the tests of the playground do in a page: set it, train it, and take away what it found."""
+
+import json
+import re
+
+from lrlib.interactive.playground import Playground
+from lrlib.interactive.playground.presets import PRESETS
+
+MODEL = "document.querySelector('.lr-mount').lrModel"
+PATIENCE = 120_000  # ms: for a course of training on a busy machine
+QUICK = {
+    "data": "moons",
+    "loss": "cross_entropy",
+    "width": 8,
+    "depth": 2,
+    "steps": 200,
+    "decay": 0.01,
+    "noise": 0.1,
+}
+
+
+def settings_of(changes, preset="fall"):
+    return {**PRESETS[preset].settings, **changes}
+
+
+def without_still(figure):
+    """The figure's page without its picture, which lrlib would have to train for."""
+    figure.still = lambda: b""
+    return figure.page()
+
+
+def html_of(changes=None, **options):
+    return without_still(Playground(settings=changes or {}, **options))
+
+
+def set_to(page, **values):
+    page.evaluate(
+        f"values => Object.entries(values).forEach(([name, value]) => {MODEL}.set(name, value))", values
+    )
+
+
+def get(page, name):
+    return page.evaluate(f"{MODEL}.get('{name}')")
+
+
+def press(page, control):
+    page.locator(f"[data-control={control}]").click()
+
+
+def figure_data(page, name):
+    return page.locator(".lr-figure").get_attribute(f"data-{name}")
+
+
+def wait_settled(page):
+    """Until nothing more will change: paused or at the end, and the pictures are of that step."""
+    page.wait_for_selector(".lr-figure[data-settled=true]", timeout=PATIENCE)
+
+
+def train_to_the_end(page):
+    wait_settled(page)
+    if page.locator("[data-control=speed]").count():
+        page.locator("[data-control=speed]").select_option(label="as fast as it goes")
+    press(page, "start")
+    page.wait_for_selector(".lr-figure[data-finished=true]", timeout=PATIENCE)
+    wait_settled(page)
+
+
+def saved(page):
+    """The file that "Save the run" hands out."""
+    page.locator("details > summary").click()
+    with page.expect_download() as download:
+        press(page, "save")
+    with open(download.value.path(), encoding="utf-8") as file:
+        return json.load(file)
+
+
+def shown_ranks(page):
+    """The local ranks at the ends of the curves."""
+    return json.loads(page.locator("[data-plot=ranks]").get_attribute("data-ranks"))
+
+
+def shown_step(page):
+    return int(re.match(r"Step ([\d,]+)", page.locator("[data-status]").inner_text())[1].replace(",", ""))

@@ -1,0 +1,405 @@
+"""The playground in a page: its buttons, settings, readings, words, and what happens when something goes wrong."""
+
+import itertools
+import json
+
+import pytest
+import torch
+from fitting import check_it_fits
+from playground_page import (
+    QUICK,
+    figure_data,
+    get,
+    html_of,
+    press,
+    saved,
+    set_to,
+    settings_of,
+    shown_ranks,
+    shown_step,
+    train_to_the_end,
+    wait_settled,
+)
+
+import lrlib
+from lrlib.interactive.playground import CHOICES, PRESETS, Playground
+from lrlib.interactive.playground.course import draw, float64, trained
+from lrlib.interactive.playground.settings import READINGS, THRESHOLDS
+
+pytestmark = pytest.mark.browser
+TEACHER = {**QUICK, "data": "teacher", "loss": "mse", "inputs": 15, "rank": 3}
+
+
+def control(page, name):
+    return page.locator(f"[data-control={name}]")
+
+
+def choose(page, name, index):
+    control(page, name).select_option(index=index)
+
+
+def opened(show, changes=QUICK, **options):
+    page = show(html_of(changes), **options)
+    wait_settled(page)
+    return page
+
+
+# --- the run -------------------------------------------------------------------------------------------------------
+
+
+def test_it_waits_at_step_0_until_it_is_started(show):
+    page = opened(show)
+    page.wait_for_timeout(300)
+    assert shown_step(page) == 0
+    assert control(page, "start").text_content() == "▶ Train"
+    assert len(shown_ranks(page)) == QUICK["depth"] + 1
+
+
+def test_training_goes_on_where_it_was_paused(show):
+    page = opened(show, {**QUICK, "steps": 100_000})
+    press(page, "start")
+    page.wait_for_function("Number(document.querySelector('.lr-figure').dataset.step) > 100")
+    assert control(page, "start").text_content() == "❚❚ Pause"
+    press(page, "start")
+    wait_settled(page)
+    paused = shown_step(page)
+    page.wait_for_timeout(300)
+    assert shown_step(page) == paused
+    assert control(page, "start").text_content() == "▶ Go on"
+    press(page, "start")
+    page.wait_for_function(f"Number(document.querySelector('.lr-figure').dataset.step) > {paused}")
+
+
+def test_step_takes_one_step_and_reset_takes_all_back(show):
+    page = opened(show)
+    first = shown_ranks(page)
+    for count in (1, 2, 3):
+        press(page, "step")
+        page.wait_for_selector(f".lr-figure[data-step='{count}']")
+        wait_settled(page)
+    assert saved(page)["steps"] == [0, 1, 2, 3]
+    press(page, "reset")
+    page.wait_for_selector(".lr-figure[data-step='0']")
+    wait_settled(page)
+    assert shown_ranks(page) == first
+    assert control(page, "start").text_content() == "▶ Train"
+
+
+def test_a_pause_or_a_speed_changes_nothing_of_what_is_computed(show):
+    page = opened(show)
+    train_to_the_end(page)
+    whole = saved(page)
+    press(page, "reset")
+    choose(page, "speed", 1)
+    press(page, "start")
+    page.wait_for_function("Number(document.querySelector('.lr-figure').dataset.step) > 20")
+    press(page, "start")
+    wait_settled(page)
+    press(page, "step")
+    choose(page, "speed", 2)
+    train_to_the_end(page)
+    with page.expect_download() as download:
+        press(page, "save")
+    assert json.loads(download.value.path().read_text("utf-8")) == whole
+
+
+def test_at_the_end_there_is_nothing_to_start(show):
+    page = opened(show)
+    train_to_the_end(page)
+    assert shown_step(page) == QUICK["steps"]
+    assert control(page, "start").is_disabled()
+    assert control(page, "step").is_disabled()
+    assert control(page, "reset").is_enabled()
+
+
+@pytest.mark.parametrize(("speed", "most"), [(0, 1), (1, 10), (2, 100)])
+def test_a_speed_is_a_number_of_steps_a_frame(show, speed, most):
+    page = opened(show, {**QUICK, "steps": 100_000})
+    choose(page, "speed", speed)
+    counts = page.evaluate(
+        """async (most) => {
+            const figure = document.querySelector(".lr-figure");
+            document.querySelector("[data-control=start]").click();
+            const seen = [];
+            for (let i = 0; i < 30; i += 1) {
+                await new Promise(requestAnimationFrame);
+                seen.push(Number(figure.dataset.step));
+            }
+            return seen;
+        }""",
+        most,
+    )
+    jumps = [b - a for a, b in itertools.pairwise(counts)]
+    assert max(jumps) > 0
+    assert max(jumps) <= most
+
+
+# --- settings ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", list(CHOICES))
+def test_each_setting_can_be_chosen_and_starts_a_new_run(show, name):
+    page = opened(show, TEACHER)
+    press(page, "step")
+    page.wait_for_selector(".lr-figure[data-step='1']")
+    now = CHOICES[name].index(settings_of(TEACHER)[name])
+    other = (now + 1) % len(CHOICES[name])
+    if name == "loss":  # a teacher has no classes: its loss cannot be chosen
+        assert control(page, "loss").is_disabled()
+        choose(page, "data", CHOICES["data"].index("moons"))
+        wait_settled(page)
+    choose(page, name, other)
+    page.wait_for_selector(".lr-figure[data-step='0']")
+    wait_settled(page)
+    assert get(page, "settings")[name] == CHOICES[name][other]
+    assert get(page, "preset") == ""
+    assert control(page, "preset").first.get_attribute("aria-pressed") == "false"
+
+
+def test_settings_that_do_not_go_together_are_brought_together(show):
+    page = opened(show, {**QUICK, "rank": 10, "inputs": 30})
+    assert control(page, "inputs").is_hidden()
+    choose(page, "data", CHOICES["data"].index("teacher"))
+    assert get(page, "settings")["loss"] == "mse"
+    assert page.locator("label:has([data-control=noise]) span").text_content() == "Target noise"
+    choose(page, "inputs", CHOICES["inputs"].index(3))
+    assert get(page, "settings")["rank"] == 3
+    wait_settled(page)
+    assert page.locator("[data-alarm]").is_hidden()
+
+
+@pytest.mark.parametrize("key", list(PRESETS))
+def test_a_preset_brings_its_settings_and_its_sentence(show, key):
+    page = opened(show)
+    preset = PRESETS[key]
+    page.locator(f"[data-preset={key}]").click()
+    wait_settled(page)
+    assert get(page, "settings") == preset.settings
+    assert (get(page, "reading"), get(page, "eps"), get(page, "layer")) == (
+        preset.reading,
+        preset.eps,
+        preset.layer,
+    )
+    assert page.locator("[data-sentence]").text_content() == preset.sentence
+    pressed = page.locator("[data-control=preset][aria-pressed=true]")
+    assert pressed.all_text_contents() == [preset.name]
+
+
+def test_fewer_layers_leave_no_picture_of_one_that_is_gone(show):
+    page = opened(show, {**QUICK, "depth": 5})
+    set_to(page, layer=6)
+    choose(page, "depth", 0)
+    wait_settled(page)
+    assert get(page, "layer") == 2
+    assert control(page, "layer").locator("option").all_text_contents() == ["L1", "L2"]
+
+
+# --- readings ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_readings_are_lrlib_s(show, reading):
+    page = opened(show)
+    train_to_the_end(page)
+    choose(page, "reading", READINGS.index(reading))
+    counted = reading in READINGS[:3]
+    assert control(page, "eps").is_visible() == counted
+    settings = get(page, "settings")
+    net, _ = trained(settings)
+    with float64():
+        x, _, x_test, _ = draw(settings, lrlib.runtime.generator(settings["seed"]))
+    factor = lrlib.covariance_root(x) if reading == "data-scaled" else None
+    spectra = lrlib.jacobian_spectra(net, x_test[:64], input_factor=factor)
+    for eps in (0.01, 0.5) if counted else (THRESHOLDS[0],):
+        set_to(page, eps=eps)
+        wait_settled(page)
+        expected = {
+            "effective": lrlib.effective_rank,
+            "stable": lrlib.stable_rank,
+        }.get(reading, lambda s, eps=eps: lrlib.count_above(s, eps, relative=reading == "relative"))
+        ranks = [expected(s).double().mean().item() for s in spectra.values]
+        assert shown_ranks(page) == pytest.approx(ranks, rel=1e-6, abs=0)
+
+
+def test_the_threshold_moves_by_key(show):
+    page = opened(show)
+    control(page, "eps").focus()
+    page.keyboard.press("ArrowRight")
+    assert get(page, "eps") == THRESHOLDS[THRESHOLDS.index(0.1) + 1]
+    page.keyboard.press("Home")
+    assert get(page, "eps") == THRESHOLDS[0]
+    control(page, "reading").focus()
+    page.keyboard.press("ArrowDown")
+    assert get(page, "reading") == READINGS[1]
+    control(page, "start").focus()
+    page.keyboard.press("Space")
+    page.wait_for_selector(".lr-figure[data-finished=true]")
+
+
+def test_what_is_said_is_what_was_found(show):
+    page = opened(show)
+    train_to_the_end(page)
+    run = saved(page)
+    train, test = run["train"][-1], run["test"][-1]
+    words = page.locator("[data-status]").text_content()
+    assert words.startswith(f"Step {QUICK['steps']} of {QUICK['steps']}")
+    assert f"{train['loss']:.3g} in training, {test['loss']:.3g} in test" in words
+    assert f"test accuracy {round(100 * test['score'])} %" in words
+    said = page.locator("[data-output]").text_content()
+    assert all(f"L{l + 1} {float(f'{rank:.3g}'):g}" in said for l, rank in enumerate(shown_ranks(page)))
+    settings = get(page, "settings")
+    time = settings["lr"] * settings["decay"] * QUICK["steps"]
+    assert f"is at {time:.3g}" in page.locator("[data-clock]").text_content()
+
+
+def test_losses_and_scores_are_lrlib_s(show):
+    page = opened(show)
+    train_to_the_end(page)
+    run, settings = saved(page), get(page, "settings")
+    net, _ = trained(settings)
+    with float64():
+        x, y, x_test, y_test = draw(settings, lrlib.runtime.generator(settings["seed"]))
+    for found, inputs, labels in ((run["train"], x, y), (run["test"], x_test, y_test)):
+        loss = torch.nn.functional.cross_entropy(net(inputs), labels).item()
+        assert found[-1]["loss"] == pytest.approx(loss, rel=1e-6)
+        assert found[-1]["score"] == lrlib.train.accuracy(net, inputs, labels)
+
+
+# --- when something is wrong ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {**TEACHER, "lr": 5.0, "activation": "identity"},
+        {**QUICK, "loss": "mse", "lr": 5.0, "activation": "identity", "momentum": 0.99},
+    ],
+)
+def test_a_training_that_diverges_stops_with_a_message(show, changes):
+    settings = settings_of({**changes, "steps": 2000})
+    page = opened(show, settings)
+    press(page, "start")
+    alarm = page.locator("[data-alarm]")
+    alarm.wait_for(state="visible", timeout=60_000)
+    assert "training diverged" in alarm.text_content()
+    assert alarm.get_attribute("role") == "alert"
+    assert control(page, "start").is_disabled()
+    stopped = shown_step(page)
+    page.wait_for_timeout(200)
+    assert shown_step(page) == stopped < settings["steps"]
+    choose(page, "lr", 0)
+    wait_settled(page)
+    assert alarm.is_hidden()
+    assert control(page, "start").is_enabled()
+
+
+def test_without_workers_it_trains_in_the_page(show, monkeypatch):
+    page = show("<script>window.Worker = undefined;</script>" + html_of(QUICK))
+    train_to_the_end(page)
+    ranks = shown_ranks(page)
+    other = show(html_of(QUICK))
+    train_to_the_end(other)
+    assert shown_ranks(other) == ranks
+
+
+def test_an_engine_that_fails_says_so(show):
+    page = opened(show)
+    set_to(
+        page, settings=settings_of({**QUICK, "activation": "none"})
+    )  # no control can: it stands for a mistake of ours
+    page.wait_for_selector("[data-alarm]:visible")
+    assert "The engine stopped" in page.locator("[data-alarm]").text_content()
+
+
+# --- how it looks --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("width", [358, 390, 720, 1280])
+@pytest.mark.parametrize("changes", [TEACHER, QUICK, {"depth": 5}])
+def test_it_fits_its_window(show, width, changes):
+    page = opened(show, changes, width=width)
+    check_it_fits(page, width, captions=False)
+    for canvas in page.locator("canvas").all():
+        box = canvas.bounding_box()
+        assert box["width"] == box["height"] > 150
+        assert box["x"] + box["width"] <= width
+    small = page.locator("button:visible, select:visible").evaluate_all(
+        "all => all.map((e) => e.getBoundingClientRect().height)"
+    )
+    assert min(small) >= (44 if width < 600 else 36)
+
+
+def test_every_control_and_picture_has_a_name(show):
+    page = opened(show, TEACHER)
+    for node in page.locator("select, input, svg[data-plot], canvas, fieldset, [role=group]").all():
+        name = node.evaluate(
+            "e => e.getAttribute('aria-label') ?? e.querySelector(':scope > legend')?.textContent"
+            " ?? e.closest('label')?.textContent ?? ''"
+        )
+        assert name.strip()
+    assert page.locator("[data-canvas=plane]").get_attribute("aria-label").startswith("A slice of the inputs")
+
+
+def test_those_who_ask_for_less_motion_see_a_picture_a_second(show):
+    counted = """async () => {
+        let count = 0;
+        const observer = new MutationObserver(() => (count += 1));
+        observer.observe(document.querySelector("[data-status]"), { childList: true, characterData: true, subtree: true });
+        document.querySelector("[data-control=start]").click();
+        await new Promise((resolve) => setTimeout(resolve, 2500));
+        observer.disconnect();
+        return count;
+    }"""
+    changes = {**QUICK, "steps": 100_000}
+    calm = opened(show, changes, reduced_motion="reduce").evaluate(counted)
+    lively = opened(show, changes).evaluate(counted)
+    assert 1 <= calm <= 4  # at the start, and after one and two seconds
+    assert lively > 2 * calm
+
+
+def test_it_reads_aloud_when_it_stops_and_not_while_it_runs(show):
+    page = opened(show, {**QUICK, "steps": 100_000})
+    output = page.locator("[data-output]")
+    assert output.get_attribute("aria-live") == "polite"
+    press(page, "start")
+    page.wait_for_function("Number(document.querySelector('.lr-figure').dataset.step) > 100")
+    assert output.get_attribute("aria-live") == "off"
+    press(page, "start")
+    wait_settled(page)
+    assert output.get_attribute("aria-live") == "polite"
+    assert output.text_content().startswith(f"Step {shown_step(page):,}")
+
+
+def test_a_compact_one_has_the_curves_and_one_button_to_start(show):
+    page = show(html_of({"steps": 200}, compact=True))
+    wait_settled(page)
+    assert page.locator("[data-plot]").count() == 1
+    assert page.locator("canvas, select").count() == 0
+    page.wait_for_timeout(300)
+    assert shown_step(page) == 0
+    train_to_the_end(page)
+    assert shown_step(page) == 200
+    assert figure_data(page, "finished") == "true"
+
+
+def test_it_is_removed_with_its_worker(show):
+    page = opened(show, {**QUICK, "steps": 100_000})
+    press(page, "start")
+    assert len(page.workers) == 1
+    page.evaluate("document.querySelector('.lr-mount').lrCleanup()")
+    page.wait_for_timeout(500)
+    assert page.locator(".lr-figure").count() == 0
+    assert page.workers == []
+
+
+def test_two_on_a_page_are_two(show):
+    page = show(html_of(QUICK) + html_of({**QUICK, "seed": 1}, compact=True), ready=2)
+    first, second = page.locator(".lr-figure").all()
+    second.locator("[data-control=start]").click()
+    page.wait_for_function("document.querySelectorAll('.lr-figure')[1].dataset.finished === 'true'")
+    assert first.get_attribute("data-step") == "0"
+    assert {figure.get_attribute("id") for figure in (first, second)} == {"playground", "playground-2"}
+
+
+def test_a_page_of_it_is_small():
+    assert len(Playground().page()) < 400_000  # bytes: all of it is ASCII
