@@ -34,7 +34,17 @@ MAY_IMPORT = {
         "train",
     },
     "plots": {"rank"},
-    "interactive": {"bottleneck", "information", "jacobian", "plots", "rank", "theory"},
+    "interactive": {
+        "bottleneck",
+        "data",  # the playground does in lrlib what its page does
+        "information",
+        "jacobian",
+        "nets",
+        "plots",
+        "rank",
+        "theory",
+        "train",
+    },
     "doctor": {"data", "experiments", "store"},
     "reference": set(),  # oracles stand alone: they share no code with what they check
     "__init__": None,  # None: whatever it likes

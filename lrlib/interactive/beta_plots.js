@@ -29,7 +29,8 @@ function threeDigits(value) {
 }
 
 function percent(value, decimals = 2) {
-  return `${(100 * value).toFixed(decimals)}\u00a0%`;
+  const number = 100 * value;
+  return `${Math.abs(number) >= 1e6 ? number.toExponential(2) : number.toFixed(decimals)}\u00a0%`;
 }
 
 /** A rank: two decimals below 10, fewer above. */

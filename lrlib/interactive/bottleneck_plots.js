@@ -27,12 +27,6 @@ function grouped(rows, valueOf, letter) {
   return [...groups].map(([value, numbers]) => [value, `${letter}${numbers.join(",")}`]);
 }
 
-/** Text whose middle is at x, unless it would leave [low, high]. */
-function sayWithin(x, y, text, [low, high]) {
-  const half = 4 * text.length;
-  return say(Math.max(low + half, Math.min(high - half, x)), y, text, { "text-anchor": "middle" });
-}
-
 /** The lines behind a plot over β, the critical ones among them, and the cursor. */
 function backdrop({ left, right, ticks: betas, toX, last }, { top, bottom, ticks, toY, rows, beta }) {
   const critical = [...new Set(rows.map((row) => row.critical))].filter((value) => value <= last);
@@ -75,7 +69,7 @@ function drawSigmas(svg, grip, { facts, found, chosen, width, height }) {
   resize(svg, width, height);
   svg.firstChild.replaceChildren(
     ...backdrop(places, { top, bottom, ticks: SIGMA_TICKS, toY, rows, beta: chosen.beta }),
-    ...marks.map(([, text], i) => sayWithin(middles[i], top - 10, text, [0, width])),
+    ...marks.map(([, text], i) => sayWithin(svg, middles[i], top - 10, [text], [0, width])),
     make("path", { class: "lr-eps", d: path(cut) }),
     chosen.relative
       ? say(right - 4, cut.at(-1)[1] + (cut.at(-1)[1] > bottom - 20 ? -16 : 20), "ε × largest", { "text-anchor": "end", class: "lr-clear" })
@@ -181,7 +175,7 @@ function drawInformation(svg, { facts, found, chosen, width, height }) {
       const [tx, ty] = [Math.min(right - half, cx + 6 + half), Math.min(cy + 15, bottom - 5)];
       const clear = named.every(([px, py, other]) => Math.abs(px - tx) > half + other || Math.abs(py - ty) > 14);
       if (clear) named.push([tx, ty, half]);
-      return [make("circle", { cx, cy, r: 3.5, class: "lr-step" }), clear && sayWithin(tx, ty, text, [left, right])];
+      return [make("circle", { cx, cy, r: 3.5, class: "lr-step" }), clear && sayWithin(svg, tx, ty, [text], [left, right])];
     }),
     make("circle", { cx: x, cy: y, r: 5.5, class: "lr-dot lr-here" }),
   ].filter(Boolean));

@@ -26,6 +26,10 @@ AXES = {  # as the still writes them
 DASHES = (*plots.DASHES, (9, 2.5), (5, 1.5, 1, 1.5, 1, 1.5))
 CODES = 50_000  # ranks are sent in so many steps of the highest one: uint16
 LONG_NAME = 24  # letters of a group name, above which three do not fit beside one another below the still
+# Measured in a font as narrow as Times and in a wide one, DejaVu Sans: pixels of a letter of a group's name, and of
+# all that is neither switches nor table, in a wide page and on a phone.
+FONTS = ((5.5, 645, 711), (7.15, 684, 773))
+NAME_ROOM = 153  # pixels that a phone's table has for a line of a group's name
 LEAD = 0.5  # decades shown before the first step after 0, so that the rank at step 0 is seen
 ROOM_BEFORE_END, ROOM_BEFORE_HALF, ROOM_AFTER_HALF = 1.0, 0.3, 0.5  # decades of a curve in view, at least
 
@@ -171,10 +175,20 @@ class ClockCollapse(Figure):
         )
 
     def page_heights(self) -> tuple[int, int]:
-        """Return about how many pixels the figure is high in a page, wide and on a phone; a test measures it."""
+        """Return about how many pixels the figure is high in a page, wide and on a phone; a test measures it.
+
+        What wraps depends on the reader's font, which Python does not know: this is the middle of two fonts.
+        """
+        heights = [self._heights_in(*font) for font in FONTS]
+        wide, narrow = (round(sum(pair) / len(pair)) for pair in zip(*heights, strict=True))
+        return wide, narrow
+
+    def _heights_in(self, letter: float, wide: int, narrow: int) -> tuple[int, int]:
+        """Return both heights in a font of FONTS: switches wrap, and in a phone's table long names do."""
         table = 52 + 30 * len(self.groups)
-        wide, narrow = (_chip_rows(self.groups, width) for width in (690, 360))
-        return 645 + 40 * wide + table, 711 + 50 * narrow + table
+        wide_rows, narrow_rows = (_chip_rows(self.groups, width, letter) for width in (690, 360))
+        more_lines = sum(int(letter * len(group) / NAME_ROOM) for group in self.groups)
+        return wide + 40 * wide_rows + table, narrow + 50 * narrow_rows + table + 20 * more_lines
 
     def draw_still(self, canvas: Canvas) -> None:
         """Draw the curves that are shown on the three axes, side by side, with the spread above each."""
@@ -276,11 +290,11 @@ def _spread(curves: list[Curve], time: str) -> HalfTimeSpread:
     return HalfTimeSpread(len(curves), len(times), lowest, float(np.median(times)), highest, highest / lowest)
 
 
-def _chip_rows(groups: list[str], width: float) -> int:
-    """Return about how many rows the groups' switches take in a page, so many pixels wide."""
+def _chip_rows(groups: list[str], width: float, letter: float) -> int:
+    """Return about how many rows the groups' switches take in a page: pixels of the page, and of a letter."""
     rows, left = 1, width
     for group in groups:
-        chip = 90 + 7.2 * len(group)
+        chip = 88 + letter * len(group)
         if chip > left and left < width:
             rows, left = rows + 1, width
         left -= chip

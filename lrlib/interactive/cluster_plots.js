@@ -1,6 +1,7 @@
 // The pictures of AnnealedClusters: the tree of clusters over β, the information plane, and the encoder at one β.
 
-const TREE = { left: 40, top: 22, bottom: 40 };
+const TREE = { left: 40, top: 22, bottom: 40 }; // left: at least, more where the ticks' letters are wide
+const UPWARD = 44; // left of the information plane, at least
 const LETTER = 6.6; // pixels of a digit, about
 const SHADES = 12; // steps from one end of the axis to the other in which branches change their colour
 
@@ -133,15 +134,6 @@ function objectLabels(names, room) {
   return tried.find((labels) => new Set(labels).size === names.length) ?? names.map((_, x) => `#${x + 1}`);
 }
 
-/** The width in pixels of the widest of these texts in a picture. */
-function widestOf(svg, texts) {
-  const probes = texts.map((text) => say(0, 0, text));
-  svg.append(...probes);
-  const width = Math.max(...probes.map((probe) => probe.getComputedTextLength()));
-  probes.forEach((probe) => probe.remove());
-  return width;
-}
-
 /** The tree. What does not depend on β is drawn once for a width, table and axis; `show` moves the cursor. */
 function treePlot(svg, facts) {
   const [ground, front] = [make("g"), make("g")];
@@ -151,7 +143,9 @@ function treePlot(svg, facts) {
     const names = objectLabels(table.names, width < 520 ? 9 : 15);
     const right = width - 20 - widestOf(svg, names);
     const height = Math.max(width < 520 ? 270 : 320, TREE.top + TREE.bottom + 14 * names.length);
-    const [left, top, bottom] = [TREE.left, TREE.top, height - TREE.bottom];
+    const ticks = roundTicks(axis.low, axis.high, 5);
+    const left = Math.max(TREE.left, 8 + widestOf(svg, ticks.map(([, text]) => text)));
+    const [top, bottom] = [TREE.top, height - TREE.bottom];
     const along = scale(table.logs[0], table.logs.at(-1), left + 8, right - 8);
     const toX = (beta) => along(Math.log10(beta));
     const toY = scale(axis.low, axis.high, bottom - 10, top + 10);
@@ -163,7 +157,7 @@ function treePlot(svg, facts) {
       return make("path", { d, class: "lr-branch", stroke: blend(facts, shade), "stroke-width": thick });
     };
     ground.replaceChildren(
-      ...roundTicks(axis.low, axis.high, 5).flatMap(([h, text]) => [
+      ...ticks.flatMap(([h, text]) => [
         make("line", { class: "lr-grid", x1: left, x2: right, y1: toY(h), y2: toY(h) }),
         say(left - 6, toY(h) + 4, text, { "text-anchor": "end", "data-tick": h }),
       ]),
@@ -174,7 +168,7 @@ function treePlot(svg, facts) {
         make("line", { class: "lr-axis", x1: toX(beta), x2: toX(beta), y1: bottom, y2: bottom + 4 }),
         say(toX(beta), bottom + 17, String(beta), { "text-anchor": "middle", "data-beta-tick": beta }),
       ]),
-      say((left + right) / 2, height - 4, "β, the weight of what T keeps about Y (log scale)", { "text-anchor": "middle" }),
+      sayWithin(svg, (left + right) / 2, height - 4, ["β, the weight of what T keeps about Y (log scale)", "β (log scale)"], [0, width]),
       ...pieces(table, axis, facts.widest).map(branch),
       ...names.flatMap((name, x) => {
         const y = toY(axis.heights[x]);
@@ -206,8 +200,10 @@ function treePlot(svg, facts) {
 function drawPlane(svg, { table, place, id, facts }) {
   const width = Math.round(svg.parentNode.getBoundingClientRect().width);
   const height = Math.min(300, Math.max(220, Math.round(0.8 * width)));
-  const [left, right, top, bottom] = [44, width - 10, 8, height - 40];
+  const [right, top, bottom] = [width - 10, 8, height - 40];
   const [most, wide] = [1.1 * Math.max(facts.least, table.most), Math.max(1.05 * facts.least, 1.05 * table.most, 1.05 * Math.max(...table.xt))];
+  const upward = roundTicks(0, most, 5);
+  const left = Math.max(UPWARD, 8 + widestOf(svg, upward.map(([, text]) => text)));
   const [toX, toY] = [scale(0, wide, left, right), scale(0, most, bottom, top)];
   const [x, y] = [table.xt[place], table.ty[place]];
   const line = (share) => [toX(share), toY(y + (share - x) / table.betas[place])];
@@ -221,7 +217,7 @@ function drawPlane(svg, { table, place, id, facts }) {
       make("line", { class: "lr-grid", x1: toX(value), x2: toX(value), y1: top, y2: bottom }),
       say(toX(value), bottom + 16, text, { "text-anchor": "middle", "data-x-tick": value }),
     ]),
-    ...roundTicks(0, most, 5).flatMap(([value, text]) => [
+    ...upward.flatMap(([value, text]) => [
       make("line", { class: "lr-grid", x1: left, x2: right, y1: toY(value), y2: toY(value) }),
       say(left - 6, toY(value) + 4, text, { "text-anchor": "end", "data-y-tick": value }),
     ]),

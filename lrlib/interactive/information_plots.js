@@ -1,6 +1,5 @@
 // The two planes of InformationPlane: a path for each layer over the steps of training, and where it is now.
 
-const NAME_WIDTH = 8; // pixels a letter of a layer's name takes at most
 const NAME_HEIGHT = 14;
 const TOGETHER = 13; // points nearer than this share one name
 
@@ -136,7 +135,7 @@ function layerNow({ facts, aside }, { place, name }, point, toX, toY) {
 }
 
 /** Names beside points, one for those that lie together: each goes where it covers no point and no other name. */
-function nameNow(marks, box) {
+function nameNow(svg, marks, box) {
   const groups = [];
   for (const mark of marks) {
     const near = groups.find(({ x, y }) => Math.hypot(x - mark.x, y - mark.y) < TOGETHER);
@@ -148,7 +147,7 @@ function nameNow(marks, box) {
   const inside = ([a1, b1, a2, b2]) => a1 >= box.left && a2 <= box.right + 14 && b1 >= box.top - 10 && b2 <= box.bottom;
   return groups.map(({ x, y, names }) => {
     const text = names.join(", ");
-    const wide = NAME_WIDTH * text.length;
+    const wide = widestOf(svg, [text], { class: "lr-strong" });
     const places = [0, NAME_HEIGHT, -NAME_HEIGHT, 2 * NAME_HEIGHT, -2 * NAME_HEIGHT, 3 * NAME_HEIGHT, -3 * NAME_HEIGHT].flatMap((down) => [
       [x + 10, y - 7 + down, x + 10 + wide, y + 7 + down],
       [x - 10 - wide, y - 7 + down, x - 10, y + 7 + down],
@@ -172,12 +171,14 @@ function rowsAbove({ across, up }) {
 /** Draw a plane below so many rows of names. Returns where its points are, { x, y, t }. */
 function drawPlane(svg, { layers, across, up }, { facts, state, width, rows }) {
   const top = 14 + 14 * rows;
-  const box = { left: 46, right: width - 14, top, bottom: top + Math.min(300, Math.max(220, 0.75 * width)) };
+  const bottom = top + Math.min(300, Math.max(220, 0.75 * width));
+  const toY = planeScale(up ?? { axis: [0, 1] }, bottom, top, 5);
+  const left = Math.max(46, 8 + widestOf(svg, toY.ticks.map(([, text]) => text)));
+  const box = { left, right: width - 14, top, bottom };
   const height = box.bottom + 42;
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   svg.style.height = `${height}px`;
   const toX = planeScale(across, box.left, box.right, width < 400 ? 5 : 6);
-  const toY = planeScale(up ?? { axis: [0, 1] }, box.bottom, box.top, 5);
   const at = (point) => [toX.to(point.across.value), toY.to(point.up.value)];
   const here = layers.flatMap((layer) => layer.points.filter(({ t }) => t === state.t).map((point) => ({ layer, point })));
   const marks = here.map(({ layer: { name }, point }) => ({ name, x: at(point)[0], y: at(point)[1] }));
@@ -187,7 +188,7 @@ function drawPlane(svg, { layers, across, up }, { facts, state, width, rows }) {
     ...planeGround(box, { across, up }, toX, toY),
     ...layers.map((layer) => layerPath({ facts, state }, layer, at)),
     ...here.map(({ layer, point }, i) => layerNow({ facts, aside: oneHeight ? 4 * (i - (here.length - 1) / 2) : 0 }, layer, point, toX, toY)),
-    ...nameNow(marks, box),
+    ...nameNow(svg, marks, box),
     ...(all.length ? [] : [say((box.left + box.right) / 2, (box.top + box.bottom) / 2, layers.length ? "not stored" : "no layer is on", { "text-anchor": "middle", "data-empty": true })]),
   );
   return all.map((point) => ({ x: at(point)[0], y: at(point)[1], t: point.t }));

@@ -149,6 +149,22 @@ function say(x, y, text, attributes = {}) {
   return make("text", { x: x.toFixed(1), y: y.toFixed(1), ...attributes }, text);
 }
 
+/** The width in pixels of the widest of these texts in a picture: every reader has another font. */
+function widestOf(svg, texts, attributes = {}) {
+  const probes = texts.map((text) => say(0, 0, text, attributes));
+  svg.append(...probes);
+  const width = Math.max(...probes.map((probe) => probe.getComputedTextLength()));
+  probes.forEach((probe) => probe.remove());
+  return width;
+}
+
+/** The first of these texts that has room between `low` and `high`, or the last: its middle is at x, or near it. */
+function sayWithin(svg, x, y, texts, [low, high]) {
+  const text = texts.find((words) => widestOf(svg, [words]) <= high - low) ?? texts.at(-1);
+  const half = widestOf(svg, [text]) / 2;
+  return say(Math.max(low + half, Math.min(high - half, x)), y, text, { "text-anchor": "middle" });
+}
+
 /** The colour of the i-th of the things that a figure compares: layers, modes, groups of curves. */
 function colourOf(facts, i) {
   return facts.colours[i % facts.colours.length];

@@ -190,11 +190,12 @@ async function render({ model, el }) {
     pointHeading.replaceChildren(make("strong", {}, `At ${place(point)}: rank ${rank}`));
     readout.textContent = `${sizes.map((text, i) => `σ${"₁₂"[i]} = ${text}`).join(", ")}`;
     Object.assign(readout.dataset, { sigma: JSON.stringify(found.sigma), rank, point: JSON.stringify(point) });
+    tableName.replaceChildren("Jacobian of ", make("span", {}, name));
+    tableBody.replaceChildren(...jacobianRows(rows));
+    // after the table, which on a phone leaves to the ellipse what it does not need
     const circleShown = drawEllipse(ellipse, { rows, found, cut, top, colour: facts.colours[rank] });
     ellipse.setAttribute("aria-label", `Image of a unit circle under the Jacobian: half-axes ${sizes.join(" and ")}`);
     note.textContent = noteFor(name, rows.length, state, circleShown);
-    tableName.replaceChildren("Jacobian of ", make("span", {}, name));
-    tableBody.replaceChildren(...jacobianRows(rows));
     const all = `${root.dataset.regions} region${root.dataset.regions === "1" ? "" : "s"} in view`;
     announce(`Layer ${name}, ${condition(state)}: ${all}; at ${place(point)} rank ${rank}, σ = ${sizes.join(", ")}.`);
   }

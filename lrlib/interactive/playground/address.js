@@ -16,25 +16,40 @@ function addressOf(facts, state) {
 function stateFrom(facts, text, state) {
   const found = { ...state };
   const wrong = [];
-  for (const [name, value] of new URLSearchParams(text)) {
-    const written = facts.written[name];
-    const at = written?.findIndex((choice) => choice === value || (value.trim() && Number(choice) === Number(value))) ?? -1;
+  const given = new URLSearchParams(text);
+  for (const [name, value] of given) {
+    const written = Object.hasOwn(facts.written, name) ? facts.written[name] : null;
+    const at = written ? written.findIndex((choice) => choice === value || (value.trim() && Number(choice) === Number(value))) : -1;
     if (!written) wrong.push(`${name}: is no setting`);
     else if (at < 0) wrong.push(`${name}=${value}: must be ${shortList(written)}`);
     else found[name] = facts.choices[name][at];
   }
-  return { state: { ...found, ...agreeing(facts, found) }, wrong };
+  const agreed = agreeing(facts, found);
+  for (const [name, value] of Object.entries(agreed)) {
+    if (given.has(name) && found[name] !== value) wrong.push(`${name}=${found[name]}: does not go with the others; ${value} is used`);
+  }
+  return { state: { ...found, ...agreed }, wrong };
 }
 
 function shortList(written) {
   return written.length > 20 ? `${written[0]} to ${written.at(-1)}` : `one of ${written.join(", ")}`;
 }
 
-/** What must change for the settings to go together: a teacher has no classes, and no more ranks than inputs. */
-function agreeing(facts, { data, inputs, rank, loss }) {
-  if (data !== "teacher") return {};
+/**
+ * What must change for the state to go together: a teacher has no classes, and no more ranks than inputs; there is a
+ * picture only of a layer that there is.
+ */
+function agreeing(facts, { data, inputs, rank, depth, layer }) {
+  const shown = { layer: Math.min(layer, depth + 1) };
+  if (data !== "teacher") return shown;
   const most = facts.choices.rank.findLast((choice) => choice <= inputs);
-  return { loss: loss === "mse" ? loss : "mse", rank: Math.min(rank, most) };
+  return { ...shown, loss: "mse", rank: Math.min(rank, most) };
+}
+
+/** The preset whose settings these are, but for the seed; undefined where they are the reader's own. */
+function presetOf(facts, settings) {
+  const names = Object.keys(settings).filter((name) => name !== "seed");
+  return facts.presets.find((preset) => names.every((name) => preset.settings[name] === settings[name]));
 }
 
 /** lrlib code that does what the page does: Python's template (code.py) with this state in it. */

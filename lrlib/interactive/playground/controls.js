@@ -19,16 +19,18 @@ function presetButtons({ facts, choose, signal }) {
   buttons.forEach((button, i) => (button.dataset.preset = facts.presets[i].key));
   const sentence = make("p", { class: "lr-sentence", "data-sentence": true });
   const row = make("div", { class: "lr-presets", role: "group", "aria-label": "Presets" }, buttons);
-  const show = (key) => {
+  const show = (key, seed) => {
     const at = facts.presets.findIndex((preset) => preset.key === key);
     buttons.forEach((button, i) => button.setAttribute("aria-pressed", String(i === at)));
-    sentence.textContent = at < 0 ? "Settings of your own. A preset brings its own settings back." : facts.presets[at].sentence;
+    const other = seed < facts.checkedSeeds ? "" : ` (Checked on the seeds 0 to ${facts.checkedSeeds - 1}, of which this is none.)`;
+    const own = facts.compact ? "" : "Settings of your own. A preset brings its own settings back.";
+    sentence.textContent = at < 0 ? own : facts.presets[at].sentence + other;
   };
   return { row, sentence, show };
 }
 
 const SPEEDS = [[1, "1 step a frame"], [10, "10 steps a frame"], [100, "100 steps a frame"], [Infinity, "as fast as it goes"]];
-const AT_FIRST = 1; // slow enough to see a fall of some thousand steps, fast enough to be done in ten seconds
+const AT_FIRST = 1; // slow enough to see the fall
 
 /** Start, step, reset and speed. `act` has toggle, step and reset. */
 function runButtons({ act, compact, signal }) {
@@ -39,9 +41,8 @@ function runButtons({ act, compact, signal }) {
   const speed = chooser({ control: "speed", caption: "Speed", texts: SPEEDS.map(([, text]) => text), move: act.speed, signal });
   const node = make("div", { class: "lr-run", role: "group", "aria-label": "Training" }, start, compact ? null : step, reset, compact ? null : speed.node);
   const show = ({ running, finished, begun, at }) => {
-    start.textContent = finished ? "Finished" : running ? "❚❚ Pause" : begun ? "▶ Go on" : "▶ Train";
-    start.disabled = finished;
-    step.disabled = running || finished;
+    start.textContent = finished ? "▶ Again" : running ? "❚❚ Pause" : begun ? "▶ Go on" : "▶ Train";
+    step.setAttribute("aria-disabled", String(running || finished)); // not disabled: that would lose the focus
     speed.show(at);
   };
   return { node, show };
@@ -54,7 +55,16 @@ const GROUPS = {
   Training: ["loss", "lr", "momentum", "decay", "batch", "steps"],
 };
 
-/** The settings, each a list of its choices. `choose(changes)` gets what must change with it too. */
+/** The settings in a word each: what a closed panel says. */
+function settingsText(facts, settings) {
+  const text = (name) => facts.texts[name]?.[facts.choices[name].indexOf(settings[name])] ?? writtenChoice(facts, name, settings[name]);
+  const data = settings.data === "teacher" ? `teacher of rank ${settings.rank} on ${settings.inputs} inputs` : text("data");
+  const rates = `η ${settings.lr}, λ ${settings.decay}${settings.momentum ? `, momentum ${settings.momentum}` : ""}`;
+  const noise = settings.noise ? `, noise ${settings.noise}` : "";
+  return `${data}${noise}; ${settings.depth} × ${settings.width} ${text("activation")}; ${text("loss")}; ${rates}; batches of ${settings.batch}; seed ${settings.seed}`;
+}
+
+/** The settings, each a list of its choices, in a panel that opens; closed, it says what they are. */
 function settingControls({ facts, settings, choose, signal }) {
   const made = Object.fromEntries(
     facts.settings.map((name) => {
@@ -66,9 +76,12 @@ function settingControls({ facts, settings, choose, signal }) {
   const groups = Object.entries(GROUPS).map(([title, names]) =>
     make("fieldset", { class: "lr-settings" }, make("legend", {}, title), make("div", {}, names.map((name) => made[name].node))),
   );
+  const said = make("span");
+  const node = make("details", { class: "lr-all-settings" }, make("summary", {}, "Change the settings: ", said), groups);
   const show = () => {
     const now = settings();
     const teacher = now.data === "teacher";
+    said.textContent = settingsText(facts, now);
     for (const [name, control] of Object.entries(made)) control.show(facts.choices[name].indexOf(now[name]));
     for (const name of ["inputs", "rank"]) made[name].node.hidden = !teacher;
     made.loss.node.querySelector("select").disabled = teacher; // it has no classes
@@ -76,7 +89,7 @@ function settingControls({ facts, settings, choose, signal }) {
     made.noise.node.querySelector("span").textContent = noise;
     made.noise.node.querySelector("select").setAttribute("aria-label", noise);
   };
-  return { nodes: groups, show };
+  return { node, show };
 }
 
 /** Which reading, which threshold, and which layer the pictures are of. */
@@ -96,7 +109,7 @@ function readingControls({ facts, choose, signal }) {
 
 /** The same experiment elsewhere: its code to copy, its link, and a file with all that this run has found. */
 function takeaways({ code, link, save, signal }) {
-  const text = make("pre", { class: "lr-code", tabindex: 0, "data-code": true, "aria-label": "lrlib code of this experiment" });
+  const text = make("pre", { class: "lr-code", tabindex: 0, role: "region", "data-code": true, "aria-label": "lrlib code of this experiment" });
   const said = make("span", { role: "status", class: "lr-hint" });
   const copy = async (what, words) => {
     try {

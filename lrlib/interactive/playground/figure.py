@@ -1,7 +1,6 @@
 """The playground: a small network that trains in the page itself, and its local rank, live."""
 
 from dataclasses import asdict
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from lrlib.data import load
 from lrlib.interactive.base import HERE, Figure, packed
 from lrlib.interactive.playground import course
 from lrlib.interactive.playground.code import SHAPES, TEACHER_OUTPUTS, TEMPLATE, TRAINING, code_of
-from lrlib.interactive.playground.presets import PRESETS
+from lrlib.interactive.playground.presets import CHECKED_SEEDS, PRESETS
 from lrlib.interactive.playground.settings import (
     CHOICES,
     COUNTED,
@@ -54,6 +53,7 @@ class Playground(Figure):
     It trains in the browser, in float64, on the numbers that torch draws for the seed: :meth:`code` is lrlib code
     that takes the same course. Live, these go both ways: ``settings``, ``preset``, ``reading``, ``eps`` and ``layer``.
     When training pauses, and every two seconds while it runs, Python gets the weights: ``step`` and :meth:`network`.
+    Of two views of one figure, each trains by itself, and Python has the weights that came last.
 
     Args:
         preset: a key of ``lrlib.interactive.playground.PRESETS``, which brings settings, reading and threshold.
@@ -82,14 +82,13 @@ class Playground(Figure):
     )
     worker_javascript = tuple(FOLDER / "engine" / f"{name}.js" for name in ENGINE)
     settings = traitlets.Dict().tag(sync=True)
-    preset = traitlets.Unicode().tag(sync=True)  # "" where settings are the reader's own
+    preset = traitlets.Unicode().tag(sync=True)  # "" where settings, but for the seed, are the reader's own
     reading = traitlets.Unicode().tag(sync=True)
     eps = traitlets.Float().tag(sync=True)
     layer = traitlets.Int().tag(sync=True)  # of the pictures, from 1
     step = traitlets.Int(0).tag(sync=True)  # of the weights in `trained`
-    trained = traitlets.CBytes(b"").tag(
-        sync=True
-    )  # float64: each layer's weights row by row, then its biases
+    # float64: each layer's weights row by row, then its biases
+    trained = traitlets.CBytes(b"").tag(sync=True, echo_update=False)
     digits = traitlets.Bytes(b"").tag(sync=True)
     facts = traitlets.Dict().tag(sync=True)  # what the picture needs besides
 
@@ -107,16 +106,19 @@ class Playground(Figure):
         chosen = PRESETS[preset]
         wanted = checked({**chosen.settings, **(settings or {})})
         self.compact = compact
+        self._histories: dict[str, History] = {}
+        digits, labels = _digits()
+        live = runtime.output() == "live"
         super().__init__(
             label=label,
             title=title,
             settings=wanted,
-            preset=preset if wanted == chosen.settings else "",
+            preset=preset if _is_preset(wanted, preset) else "",
             reading=chosen.reading,
             eps=chosen.eps,
             layer=chosen.layer,
-            digits=b"" if compact and wanted["data"] != "digits" else _digits()[0],  # 30 kB
-            facts=self._facts(),
+            digits=digits if wanted["data"] == "digits" or not compact or live else b"",  # 30 kB
+            facts=self._facts(labels, live),
         )
 
     def code(self) -> str:
@@ -150,10 +152,14 @@ class Playground(Figure):
         counted = f", threshold {self.eps:g}" if self.reading in COUNTED else ""
         ax.set_title(f"{self.title} ({self.reading}{counted})", fontsize=10)
 
-    @cached_property
+    @property
     def _history(self) -> History:
-        """The course of the settings that the figure was made with: a still is drawn once or twice, and not changed."""
-        return course.trained(self.settings, data_scaled=self.reading == "data-scaled")[1]
+        """The course of the settings of now; a still and a page of one figure ask for it twice."""
+        scaled = self.reading == "data-scaled"
+        key = f"{scaled} {self.settings}"
+        if key not in self._histories:
+            self._histories = {key: course.trained(self.settings, data_scaled=scaled)[1]}
+        return self._histories[key]
 
     def _rank(self, values: torch.Tensor) -> float:
         if self.reading == "effective":
@@ -162,8 +168,7 @@ class Playground(Figure):
             return stable_rank(values).mean().item()
         return count_above(values, self.eps, relative=self.reading == "relative").double().mean().item()
 
-    def _facts(self) -> dict[str, Any]:
-        live = runtime.output() == "live"
+    def _facts(self, digits: dict[str, Any], live: bool) -> dict[str, Any]:
         return {
             "compact": self.compact,
             "live": live,
@@ -178,11 +183,12 @@ class Playground(Figure):
             "readings": list(READINGS),
             "counted": list(COUNTED),
             "thresholds": list(THRESHOLDS),
+            "checkedSeeds": CHECKED_SEEDS,
             "presets": [{"key": key, **asdict(preset)} for key, preset in PRESETS.items()],
             "shapes": {name: list(shape) for name, shape in SHAPES.items()},
             "outputs": TEACHER_OUTPUTS,
             "template": TEMPLATE,
-            "digits": _digits()[1],
+            "digits": digits,
             "colours": list(plots.PALETTE),
             "dashes": [list(dashes) for dashes in plots.DASHES],
         }
@@ -216,6 +222,20 @@ class Playground(Figure):
         if change["old"]:  # not when the figure is made
             self.step, self.trained = 0, b""
             self.layer = min(self.layer, self.settings["depth"] + 1)
+            self.preset = next((key for key in PRESETS if _is_preset(self.settings, key)), "")
+
+    @traitlets.observe("preset")
+    def _bring_settings(self, change: dict) -> None:
+        key = change["new"]
+        if key and not _is_preset(self.settings, key):
+            preset = PRESETS[key]
+            self.settings = preset.settings | {"seed": self.settings["seed"]}
+            self.reading, self.eps, self.layer = preset.reading, preset.eps, preset.layer
+
+
+def _is_preset(settings: dict[str, Any], key: str) -> bool:
+    """Whether these are the settings of a preset, but for the seed."""
+    return settings | {"seed": 0} == PRESETS[key].settings | {"seed": 0}
 
 
 def _digits() -> tuple[bytes, dict[str, Any]]:

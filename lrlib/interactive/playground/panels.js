@@ -20,10 +20,13 @@ function panelOf(name, label, { picture = false, extra = null } = {}) {
   };
 }
 
-/** The views of the playground: { node, draw(run, state) }. A compact one has the curves of local rank only. */
-function playPanels({ facts, compact }) {
+/**
+ * The views of the playground, among them the controls of what is read off and the words of the clock: { node,
+ * draw(run, state) }. A compact one has the curves of local rank only.
+ */
+function playPanels({ facts, compact, readings, clock }) {
   const legend = make("ul", { class: "lr-legend" });
-  const ranks = panelOf("ranks", "Local rank of every layer over the steps");
+  const ranks = panelOf("ranks", "Local rank of every layer over the steps", { extra: clock });
   const values = panelOf("values", "Singular values of every layer");
   const loss = panelOf("loss", "Loss over the steps");
   const score = panelOf("score", "Score over the steps");
@@ -68,7 +71,7 @@ function playPanels({ facts, compact }) {
     drawValues(values.plot, { facts, width: values.width(), names, spectra: spectraOf(run.newest, reading), probe: PROBE_INPUTS, cut });
     const what = `of ∂p/∂x${reading === "data-scaled" ? " Σₓ¹ᐟ²" : ""}`;
     const over = `${PROBE_INPUTS} inputs at step ${run.newest.step}`;
-    values.say("Singular values", ` ${what} over ${PROBE_INPUTS} inputs: medians, middle 80 %, range`, `Singular values ${what} in ${listed(names)}, over ${over}`);
+    values.say("Singular values", ` ${what} over ${PROBE_INPUTS} inputs: medians, middle 80 %, range${reading === "relative" ? "; line: ε times the median σ₁" : ""}`, `Singular values ${what} in ${listed(names)}, over ${over}`);
   };
 
   const drawInputs = (run) => {
@@ -84,7 +87,7 @@ function playPanels({ facts, compact }) {
     const white = `background: rgb(${rankColour(most, most).join(" ")}); color: #fff`;
     const swatch = (rank) => make("span", { class: "lr-swatch", style: rank === most ? white : `background: rgb(${rankColour(rank, most).join(" ")}); color: ${DARK}` }, String(rank));
     const shown = most <= 5 ? Array.from({ length: most + 1 }, (_, i) => i) : [0, Math.round(most / 2), most];
-    const lines = [started.classes > 0 && "bold: decision boundary", picture.pieces && layer > 0 && "fine: linear regions"];
+    const lines = [started.classes > 0 && "bold: decision boundary", picture.pieces && layer > 0 && "fine: linear regions", !picture.flat && "points: projected onto it"];
     legend.replaceChildren(make("li", {}, "rank ", shown.map(swatch)), ...lines.filter(Boolean).map((text) => make("li", {}, text)));
   };
 
@@ -106,6 +109,6 @@ function playPanels({ facts, compact }) {
     if (run.features) drawFeaturePanel(run);
     return told;
   };
-  const shown = compact ? [ranks] : [ranks, plane, values, features, loss, score];
-  return { node: make("div", { class: "lr-panels" }, shown.map((panel) => panel.node)), draw };
+  const others = compact ? [] : [readings, ...[plane, values, features, loss, score].map((panel) => panel.node)];
+  return { node: make("div", { class: "lr-panels" }, ranks.node, others), draw };
 }

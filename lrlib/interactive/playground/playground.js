@@ -13,14 +13,15 @@ class Conductor {
     this.run = new Run(0);
     this.waiting = false; // for a frame
     this.digitsSent = false;
-    this.saved = null; // who waits for the weights
+    this.savers = []; // who waits for the weights, first come first served
   }
 
   /** Start a new run; the digits go to the worker once. */
   begin(settings, digits) {
     this.run = new Run(this.run.id + 1);
     this.waiting = false;
-    const send = settings.data === "digits" && !this.digitsSent;
+    this.savers = [];
+    const send = settings.data === "digits" && !this.digitsSent && digits !== null;
     this.engine.post({ type: "start", id: this.run.id, settings, digits: send ? digits : null });
     this.digitsSent ||= send;
   }
@@ -33,15 +34,15 @@ class Conductor {
   /** Losses and weights as they are now. */
   save() {
     return new Promise((resolve) => {
-      this.saved = resolve;
+      this.savers.push(resolve);
       this.engine.post({ type: "save", id: this.run.id });
     });
   }
 
   hear(message) {
-    if (message.id !== this.run.id) return; // of a run before
+    if (message.id !== undefined && message.id !== this.run.id) return; // of a run before
     if (message.type === "started") this.run.begin(message);
-    if (message.type === "saved") this.saved?.(message);
+    if (message.type === "saved") this.savers.shift()?.(message);
     if (message.type === "frame") {
       this.waiting = false;
       this.run.take(message);
@@ -68,26 +69,27 @@ async function render({ model, el }) {
   const settings = () => model.get("settings");
   const state = () => ({ ...settings(), reading: model.get("reading"), eps: model.get("eps"), layer: model.get("layer") });
   let [running, dirty, closed, stepsAsked, speed] = [false, true, false, 0, AT_FIRST];
-  let [timer, drawnAt, reportedAt, complaint] = [0, 0, 0, ""];
+  let [timer, drawnAt, reportedAt, reported, complaint, addressDue] = [0, 0, 0, 0, "", false];
   let conductor = null;
 
   const change = (changes) => {
     const next = { ...state(), ...changes };
     const { reading, eps, layer, ...chosen } = { ...next, ...agreeing(facts, next) };
     const same = Object.keys(chosen).every((name) => chosen[name] === settings()[name]);
-    set({ reading, eps, layer: Math.min(layer, chosen.depth + 1), ...(same ? {} : { settings: chosen, preset: "" }) });
+    const preset = presetOf(facts, chosen)?.key ?? "";
+    set({ reading, eps, layer, ...(same ? {} : { settings: chosen, preset }) });
   };
   const choosePreset = ({ key, settings: own, reading, eps, layer }) => {
-    if (model.get("preset") === key) begin();
-    else set({ settings: { ...own }, reading, eps, layer, preset: key });
+    if (model.get("preset") === key) restart();
+    else set({ settings: { ...own, seed: settings().seed }, reading, eps, layer, preset: key });
   };
   const act = {
-    toggle: () => turn(!running),
+    toggle: () => (conductor.run.finished ? restart(true) : turn(!running)),
     step: () => {
-      stepsAsked = 1;
+      if (!running && !conductor.run.finished) stepsAsked += 1;
       wake();
     },
-    reset: () => begin(),
+    reset: () => restart(),
     speed: (at) => {
       speed = at;
       show();
@@ -101,27 +103,26 @@ async function render({ model, el }) {
   const link = () => `${location.href.split("#")[0]}#${addressOf(facts, state())}`;
   const save = async () => {
     const { run } = conductor;
+    if (!run.started) return;
     download("playground.json", JSON.stringify(run.table(await conductor.save(), state())));
   };
   const takeaway = takeaways({ code, link: facts.address ? link : null, save, signal });
-  const panels = playPanels({ facts, compact });
-  const status = make("p", { class: "lr-status", "data-status": true });
+    const status = make("p", { class: "lr-status", "data-status": true });
   const clock = make("p", { class: "lr-clock", "data-clock": true });
+  const panels = playPanels({ facts, compact, clock, readings: make("div", { class: "lr-play-readings" }, readings.nodes) });
   const alarm = make("p", { class: "lr-alarm", role: "alert", "data-alarm": true, hidden: true });
   const output = make("p", { "data-output": true, "aria-live": "polite", class: "lr-output" });
-  const more = [make("div", { class: "lr-all-settings", role: "group", "aria-label": "Settings" }, controls.nodes), takeaway.node];
   const root = make(
     "div",
-    { class: `lr-figure lr-play${compact ? " lr-compact" : ""}`, id: freeId(model.get("label")), "data-figure": "Playground", role: "group", "aria-label": model.get("title") },
+    { class: `lr-figure lr-play${compact ? " lr-compact" : ""}`, id: freeId(model.get("label")), "data-figure": "Playground", role: "group", "aria-label": model.get("title"), inert: true },
     make("p", { class: "lr-title" }, model.get("title")),
     compact ? presets.sentence : [presets.row, presets.sentence],
     buttons.node,
     status,
-    clock,
     alarm,
-    compact ? null : make("div", { class: "lr-play-readings" }, readings.nodes),
+    compact ? null : controls.node,
     panels.node,
-    compact ? null : more,
+    compact ? null : takeaway.node,
     output,
   );
   keepLetters(root, signal);
@@ -135,8 +136,9 @@ async function render({ model, el }) {
   };
   /** Whether the pictures are of the step and the choices of now. */
   const upToDate = () => {
-    const { picture, features, step, failure, records } = conductor.run;
-    if (compact || failure) return records.length > 0 || failure !== null;
+    const { picture, features, step, failure, unreadable, records } = conductor.run;
+    if (failure || unreadable) return true;
+    if (compact) return records.length > 0;
     const { layer, reading, eps, resolution } = view();
     if (picture?.step !== step || features?.layer !== layer) return false;
     return Object.entries({ layer, reading, eps, resolution }).every(([name, value]) => picture.view[name] === value);
@@ -144,15 +146,16 @@ async function render({ model, el }) {
 
   const draw = () => {
     const { run } = conductor;
-    if (!run.records.length || !root.getBoundingClientRect().width) return;
     dirty = false;
+    if (!run.records.length || !root.getBoundingClientRect().width) return; // a frame, or the observer, calls again
     drawnAt = performance.now();
     const now = state();
     const told = panels.draw(run, now);
     status.textContent = run.told(now.steps);
-    clock.textContent = clockText(now, run.step);
-    clock.style.setProperty("--lr-gone", 1 - Math.exp(-clockRate(now) * run.step));
-    if (!running) output.textContent = `${status.textContent} Local rank: ${told}.`; // read aloud: not while it runs
+    status.style.setProperty("--lr-done", run.step / now.steps);
+    clock.textContent = clockText(now, run);
+    const spoken = `${status.textContent} Local rank: ${told}.`; // read aloud once it has begun, and not while it runs
+    if (!running && spoken !== output.textContent && (run.step || output.textContent)) output.textContent = spoken;
     const settled = !running && !conductor.waiting && upToDate();
     Object.assign(root.dataset, { step: run.step, finished: run.finished, settled, ready: true });
   };
@@ -160,10 +163,11 @@ async function render({ model, el }) {
   const show = () => {
     const { run } = conductor;
     buttons.show({ running, finished: run.finished, begun: run.step > 0, at: speed });
-    presets.show(model.get("preset"));
+    presets.show(model.get("preset"), settings().seed);
     readings.show(state(), Array.from({ length: settings().depth + 1 }, (_, l) => `L${l + 1}`));
     controls.show();
     takeaway.show();
+    if (!run.started) status.textContent = "";
     alarm.textContent = run.failure ?? complaint;
     alarm.hidden = !alarm.textContent;
     output.setAttribute("aria-live", running ? "off" : "polite");
@@ -178,7 +182,7 @@ async function render({ model, el }) {
   };
   /** Send Python the weights. */
   const report = async () => {
-    reportedAt = performance.now();
+    [reportedAt, reported] = [performance.now(), conductor.run.step];
     if (!facts.live || !conductor.run.started) return;
     const { step, weights, biases } = await conductor.save();
     const all = Float64Array.from(weights.flatMap((weight, l) => [...weight, ...biases[l]]));
@@ -187,14 +191,15 @@ async function render({ model, el }) {
   const heard = (type) => {
     if (type === "saved") return;
     dirty = true;
-    if (conductor.run.finished && (running || conductor.run.failure)) turn(false);
-    else if (running && performance.now() - reportedAt > REPORT) report();
+    const { run } = conductor;
+    if (run.finished && (running || run.failure)) turn(false);
+    else if (run.step !== reported && (!running || performance.now() - reportedAt > REPORT)) report();
+    if (!running && run.step) buttons.show({ running, finished: run.finished, begun: true, at: speed });
     wake();
   };
-  const begin = (run = false) => {
+  const begin = (on = false) => {
     conductor.begin(settings(), digits);
-    [running, stepsAsked] = [run, 0];
-    report();
+    [running, stepsAsked, reported] = [on, 0, 0];
     show();
   };
 
@@ -206,6 +211,7 @@ async function render({ model, el }) {
       stepsAsked = 0;
     }
     if (dirty && !(calm && running && performance.now() - drawnAt < STILL_MOTION)) draw();
+    if (addressDue) writeAddress();
     if (running || dirty || conductor.waiting) wake();
   };
   const wake = () => {
@@ -215,31 +221,40 @@ async function render({ model, el }) {
   const readAddress = () => {
     if (!facts.address || !location.hash.includes("=")) return;
     const { state: found, wrong } = stateFrom(facts, location.hash.slice(1), state());
-    complaint = wrong.length ? `In the address, ${wrong.join("; ")}.` : "";
     change(found);
+    complaint = wrong.length ? `In the address, ${wrong.join("; ")}.` : "";
   };
+  /** At most once a frame: a browser may refuse many, and a page that is nobody's any. */
   const writeAddress = () => {
-    if (facts.address) history.replaceState(history.state, "", `#${addressOf(facts, state())}`);
+    addressDue = false;
+    try {
+      history.replaceState(history.state, "", `#${addressOf(facts, state())}`);
+    } catch (error) {
+      if (error.name !== "SecurityError") throw error;
+    }
   };
   const arrived = () => {
     readAddress();
     show();
   };
-  const restart = () => {
-    writeAddress();
-    begin(running);
+  const restart = (on = false) => {
+    if (facts.live) set({ step: 0, trained: new DataView(new ArrayBuffer(0)) });
+    begin(on);
   };
-  const choice = () => {
-    writeAddress();
-    show();
+  const changed = (begins) => () => {
+    [complaint, addressDue] = ["", facts.address];
+    if (begins) restart(running);
+    else show();
   };
+  const [other, choice] = [changed(true), changed(false)];
 
   const digits = model.get("digits").byteLength ? { ...facts.digits, pixels: await unpack(model, "digits", Uint16Array) } : null;
   const engine = await openEngine((message) => conductor.hear(message));
   conductor = new Conductor(engine, heard);
   readAddress();
   begin();
-  const listeners = [["change:settings", restart], ...["reading", "eps", "layer", "preset"].map((name) => [`change:${name}`, choice])];
+  root.inert = false;
+  const listeners = [["change:settings", other], ...["reading", "eps", "layer", "preset"].map((name) => [`change:${name}`, choice])];
   listeners.forEach(([event, listener]) => model.on(event, listener));
   addEventListener("hashchange", arrived, { signal });
   const observer = new ResizeObserver(show);

@@ -82,6 +82,7 @@ function drawPair(svg, { facts, width, height, last, pair, decades }) {
   const labels = spread(drawn.map((points) => points.at(-1)?.[1] ?? ground.bottom), 14, ground.top, ground.bottom);
   const lines = pair.flatMap(({ name }, i) => [
     styledLine(facts, i, path(drawn[i]), { "data-set": name }),
+    ...drawn[i].slice(-1).map(([cx, cy]) => make("circle", { cx: cx.toFixed(1), cy: cy.toFixed(1), r: 3, fill: colourOf(facts, i) })),
     say(ground.end + 6, labels[i] + 4, name, { fill: null }),
   ]);
   svg.replaceChildren(...ground.nodes, ...lines);

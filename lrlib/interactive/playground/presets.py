@@ -5,6 +5,8 @@ from typing import Any
 
 from lrlib.interactive.playground.settings import checked
 
+CHECKED_SEEDS = 5  # a test trains every preset from the seeds 0 to 4
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -58,8 +60,8 @@ _TEACHER = {
 PRESETS: dict[str, Preset] = {
     "fall": Preset(
         "The fall",
-        "Ten digits, weight decay: absolute local rank climbs in L2 and L3, then falls. By clock 2 it is below 10 in L2;"
-        " L1, full with 32 at the start, follows later, to below 20.",
+        "Ten digits, weight decay: absolute local rank climbs in L2 and L3, then falls. By step 2,000 (clock ηλt = 2) it"
+        " is below 10 in L2; L1, full with 32 at the start, follows later, to below 20.",
         _DIGITS,
     ),
     "no-decay": Preset(
@@ -83,7 +85,7 @@ PRESETS: dict[str, Preset] = {
     "label-noise": Preset(
         "Label noise brings rank back",
         "A rank-3 teacher with noise, no decay: L2's relative local rank falls below 4, and comes back above 8 once the"
-        " training loss is below the noise's 0.25. With noise 0 it ends below 5.",
+        " training loss is below 0.25, the noise's variance. With noise 0 it ends below 5.",
         _TEACHER,
         reading="relative",
     ),

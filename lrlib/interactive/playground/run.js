@@ -4,6 +4,7 @@ const PROBE_INPUTS = 64; // as PROBE of engine/training.js
 
 const thousands = (n) => n.toLocaleString("en-US");
 const threeDigits = (value) => (Number.isFinite(value) ? String(Number(value.toPrecision(3))) : "–");
+const percent = (share) => (Math.abs(share) < 10 ? String(Math.round(100 * share)) : "–");
 
 class Run {
   constructor(id) {
@@ -14,6 +15,7 @@ class Run {
     this.step = 0;
     this.finished = false;
     this.failure = null; // in words
+    this.unreadable = false; // at this step the weights are too large for pictures
     this.picture = null; // of the plane
     this.features = null;
     this.curves = []; // [step, local rank of every layer] at the records, for the reading in `curvesOf`
@@ -25,10 +27,10 @@ class Run {
     this.started = { widths, points, colours, classes, names: widths.slice(1).map((_, l) => `L${l + 1}`) };
   }
 
-  take({ step, finished, failure, records, live, features, picture }) {
+  take({ step, finished, failure, unreadable, records, live, features, picture }) {
     this.records.push(...records);
-    this.live = records.length ? null : (live ?? this.live);
-    Object.assign(this, { step, finished, failure });
+    this.live = live ?? (records.length ? null : this.live); // one that comes with records is newer
+    Object.assign(this, { step, finished, failure, unreadable });
     this.features = features ?? this.features;
     this.picture = picture ?? this.picture;
   }
@@ -58,9 +60,10 @@ class Run {
 
   /** The run in a sentence. */
   told(steps) {
-    const { train, test } = this.newest;
+    const { step, train, test } = this.newest;
     const loss = `loss ${threeDigits(train.loss)} in training, ${threeDigits(test.loss)} in test`;
-    return `Step ${thousands(this.step)} of ${thousands(steps)}: ${loss}; test ${this.score} ${Math.round(100 * test.score)} %.`;
+    const at = this.failure ? step : this.step; // once it has diverged, of what could be read off last
+    return `Step ${thousands(at)} of ${thousands(steps)}: ${loss}; test ${this.score} ${percent(test.score)} %.`;
   }
 
   /** All of it as a table for a file; `saved` are the losses and weights, from the worker. */
@@ -89,10 +92,11 @@ function clockRate({ lr, decay, momentum }) {
   return (lr * decay) / (1 - momentum);
 }
 
-function clockText(settings, step) {
+function clockText(settings, { step, failure }) {
   const rate = clockRate(settings);
-  if (!rate) return "The clock ηλt stands still: there is no weight decay.";
-  const time = threeDigits(rate * step);
-  const symbol = settings.momentum ? "ηλt / (1 − momentum)" : "ηλt";
-  return `The clock ${symbol} is at ${time}: of a weight that no gradient holds, exp(−${time}) = ${Math.round(100 * Math.exp(-rate * step))} % is left.`;
+  if (failure) return "";
+  if (!rate) return "Without weight decay its clock ηλt stands still.";
+  const symbol = settings.momentum ? "ηλt / (1 − momentum)" : "ηλt (learning rate × decay × steps)";
+  const left = `${Math.round(100 * Math.exp(-rate * step))} %`;
+  return `Weight decay's clock ${symbol} is at ${threeDigits(rate * step)}: decay alone would have left ${left} of every weight.`;
 }

@@ -56,6 +56,12 @@ def wait_settled(page):
     page.wait_for_selector(".lr-figure[data-settled=true]", timeout=PATIENCE)
 
 
+def open_panel(page, name):
+    """Open the settings (``lr-all-settings``) or what can be taken away (``lr-takeaways``), if it is closed."""
+    if page.locator(f"details.{name}:not([open])").count():
+        page.locator(f"details.{name} > summary").click()
+
+
 def train_to_the_end(page):
     wait_settled(page)
     if page.locator("[data-control=speed]").count():
@@ -67,7 +73,7 @@ def train_to_the_end(page):
 
 def saved(page):
     """The file that "Save the run" hands out."""
-    page.locator("details > summary").click()
+    open_panel(page, "lr-takeaways")
     with page.expect_download() as download:
         press(page, "save")
     with open(download.value.path(), encoding="utf-8") as file:

@@ -27,7 +27,10 @@ def test_it_starts_with_the_fall():
 def test_a_preset_brings_its_settings(key):
     figure = Playground(preset=key)
     assert figure.settings == PRESETS[key].settings
-    assert Playground(preset=key, settings={"seed": 7}).preset == ""
+    assert (
+        Playground(preset=key, settings={"seed": 7}).preset == key
+    )  # its sentence is for the reader to check
+    assert Playground(preset=key, settings={"batch": 500}).preset == ""
 
 
 @pytest.mark.parametrize(
@@ -78,6 +81,21 @@ def test_settings_keep_their_kinds():
     found = checked(sent)
     assert found == FALL
     assert [type(value) for value in found.values()] == [type(value) for value in FALL.values()]
+
+
+def test_a_preset_that_is_chosen_brings_its_settings_and_settings_their_preset():
+    figure = Playground(settings={"seed": 7})
+    for key, preset in PRESETS.items():
+        figure.preset = key
+        assert figure.settings == preset.settings | {"seed": 7}
+        assert (figure.reading, figure.eps, figure.layer) == (preset.reading, preset.eps, preset.layer)
+    figure.preset = "fall"
+    figure.reading = "stable"
+    figure.settings = FALL | {"decay": 0.0}
+    assert figure.preset == "no-decay"
+    assert figure.reading == "stable"  # the reader's
+    figure.settings = FALL | {"decay": 0.1}
+    assert figure.preset == ""
 
 
 def test_fewer_layers_move_the_picture_to_one_that_is_there():
@@ -141,11 +159,13 @@ def test_torch_s_default_dtype_is_left_as_it_was():
     assert torch.get_default_dtype() == torch.float32
 
 
-@pytest.mark.parametrize("reading", ["absolute", "data-scaled", "effective", "stable"])
-def test_the_still_shows_the_whole_course(reading, monkeypatch):
+@pytest.mark.parametrize("reading", ["absolute", "relative", "data-scaled", "effective", "stable"])
+def test_the_still_shows_the_whole_course(reading):
     from matplotlib.figure import Figure as Canvas
 
-    figure = Playground(settings=QUICK)
+    figure = Playground(settings={**QUICK, "depth": 3})
+    figure.draw_still(Canvas())  # as it was; then it is changed
+    figure.settings = {**figure.settings, "depth": 2}
     figure.reading = reading
     canvas = Canvas()
     figure.draw_still(canvas)
@@ -160,7 +180,7 @@ def test_the_still_shows_the_whole_course(reading, monkeypatch):
     factor = lrlib.covariance_root(x) if reading == "data-scaled" else None
     last = lrlib.jacobian_spectra(net, x_test[:64], input_factor=factor).values
     rank = {"effective": lrlib.effective_rank, "stable": lrlib.stable_rank}
-    count = rank.get(reading, lambda s: lrlib.count_above(s, 0.1))
+    count = rank.get(reading, lambda s: lrlib.count_above(s, 0.1, relative=reading == "relative"))
     for line, values in zip(curves.values(), last, strict=True):
         assert line.get_ydata()[-1] == pytest.approx(count(values).double().mean().item())
 

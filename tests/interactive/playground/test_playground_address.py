@@ -5,6 +5,7 @@ from playground_page import (
     QUICK,
     get,
     html_of,
+    open_panel,
     press,
     shown_ranks,
     shown_step,
@@ -52,12 +53,13 @@ def test_it_is_bare_until_something_is_chosen(visit):
 
 def test_a_link_opens_the_same_experiment(visit):
     page = visit(changes=QUICK)
+    open_panel(page, "lr-all-settings")
     page.locator("[data-control=seed]").select_option(index=3)
     page.locator("[data-control=reading]").select_option(index=1)
     page.locator("[data-control=layer]").select_option(index=0)
     train_to_the_end(page)
     ranks = shown_ranks(page)
-    page.locator("details > summary").click()
+    open_panel(page, "lr-takeaways")
     press(page, "copy-link")
     page.get_by_text("The link is in the clipboard.").wait_for()
     link = page.evaluate("navigator.clipboard.readText()")
@@ -84,6 +86,7 @@ def test_an_address_may_be_short(visit):
         ("#seed=-1", "seed=-1: must be 0 to 99"),
         ("#lr=", "lr=: must be one of"),
         ("#colour=red&width=8", "colour: is no setting"),
+        ("#constructor=1&__proto__=2", "constructor: is no setting; __proto__: is no setting"),
         ("#data=<img src=x onerror=alert(1)>", "data=<img src=x onerror=alert(1)>: must be one of"),
     ],
 )
@@ -96,8 +99,21 @@ def test_what_is_wrong_in_an_address_is_said_and_left_out(visit, text, complaint
 
 
 def test_settings_in_an_address_that_do_not_go_together_are_brought_together(visit):
-    settings = get(visit("#data=teacher&inputs=3&rank=10&loss=cross_entropy"), "settings")
+    page = visit("#data=teacher&inputs=3&rank=10&loss=cross_entropy&layer=6&depth=1")
+    settings = get(page, "settings")
     assert (settings["inputs"], settings["rank"], settings["loss"]) == (3, 3, "mse")
+    assert get(page, "layer") == 2
+    alarm = page.locator("[data-alarm]")
+    for complaint in (
+        "rank=10: does not go with the others; 3 is used",
+        "loss=cross_entropy: does",
+        "layer=6: does",
+    ):
+        assert complaint in alarm.text_content()
+    open_panel(page, "lr-all-settings")
+    page.locator("[data-control=width]").select_option(index=0)
+    wait_settled(page)
+    assert alarm.is_hidden()  # it was of the address
 
 
 def test_a_new_address_in_the_same_page_is_read(visit):
@@ -123,7 +139,7 @@ def test_a_compact_one_does_not_touch_the_address(visit):
 
 def test_the_code_is_copied(visit):
     page = visit(changes=QUICK)
-    page.locator("details > summary").click()
+    open_panel(page, "lr-takeaways")
     press(page, "copy-code")
     page.get_by_text("The code is in the clipboard.").wait_for()
     assert page.evaluate("navigator.clipboard.readText()") == page.locator("[data-code]").text_content()
@@ -132,6 +148,6 @@ def test_the_code_is_copied(visit):
 def test_a_clipboard_that_is_refused_is_said(visit):
     page = visit(changes=QUICK)
     page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(new Error('no')); }")
-    page.locator("details > summary").click()
+    open_panel(page, "lr-takeaways")
     press(page, "copy-code")
     page.get_by_text("select the text and copy it").wait_for()

@@ -31,8 +31,9 @@ def traced(browser, page, act):
 
 
 @pytest.mark.parametrize("speed", ["10 steps a frame", "as fast as it goes"])
-def test_no_task_of_the_page_is_longer_than_100_ms(browser, show, speed):
-    page = show(html_of(CHANGES))
+@pytest.mark.parametrize("changes", [CHANGES, {"steps": 100_000}], ids=["32-32-32 on 500 points", "the fall"])
+def test_no_task_of_the_page_is_longer_than_100_ms(browser, show, changes, speed):
+    page = show(html_of(changes))
     wait_settled(page)
     page.locator("[data-control=speed]").select_option(label=speed)
 

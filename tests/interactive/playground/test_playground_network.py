@@ -116,6 +116,12 @@ def test_activations_and_their_slopes_at_kinks_and_far_out(engine, name):
     np.testing.assert_allclose(found[:, 1], p.grad, rtol=1e-14, atol=4 * 2.0**-52)
 
 
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_no_activation_swallows_nan(engine, name):
+    """Else training whose weights are no numbers would go on, with a finite loss."""
+    assert engine("return Number.isNaN(ACTIVATIONS[given.name].value(NaN));", name=name)
+
+
 def test_copies_share_nothing(engine):
     body = NETWORK + "const copy = net.copy(); net.weights[0][0] = 7; net.biases[0][0] = 7; return copy;"
     net = network((2, 3, 1), "relu", seed=0)

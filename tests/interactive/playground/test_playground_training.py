@@ -157,6 +157,17 @@ DIVERGING = {
         "steps": 5000,
         "scale": 5.0,
     },
+    "relu, which must not swallow NaN": {
+        "lr": 0.5,
+        "momentum": 0.99,
+        "decay": 0.1,
+        "depth": 4,
+        "batch": 4,
+        "scale": 1.0,
+        "noise": 0.1,
+        "steps": 400,
+        "seed": 0,
+    },
 }
 
 

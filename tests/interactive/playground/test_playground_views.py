@@ -85,6 +85,13 @@ def test_its_classes_are_the_network_s_answers(engine):
     assert set(found["classes"]) == {0, 1}
 
 
+def test_a_linear_network_has_one_region(engine):
+    view = {"layer": 2, "reading": "absolute", "eps": 0.1, "resolution": CELLS}
+    found = engine(PICTURE, settings=settings_of({**FLAT, "activation": "identity"}), view=view)
+    assert not found["pieces"]
+    assert len(set(found["patterns"])) == 1
+
+
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_cells_of_one_pattern_are_those_where_the_same_units_are_on(engine, layer):
     settings = settings_of(FLAT)

@@ -5,9 +5,9 @@ import { times, timesTransposed, transposedTimes } from "./tensor.js";
 const sigmoid = (p) => 1 / (1 + Math.exp(-p));
 const SOFTPLUS_LINEAR = 20; // from here on torch's softplus is the identity
 
-/** phi(p), and phi' from p and h = phi(p), by name; at a kink the slope is autograd's. */
+/** phi(p), and phi' from p and h = phi(p), by name; at a kink the slope is autograd's. NaN stays NaN. */
 export const ACTIVATIONS = {
-  relu: { value: (p) => (p > 0 ? p : 0), slope: (p) => (p > 0 ? 1 : 0), linearPieces: true },
+  relu: { value: (p) => (p < 0 ? 0 : p), slope: (p) => (p > 0 ? 1 : 0), linearPieces: true },
   leaky_relu: { value: (p) => (p > 0 ? p : 0.01 * p), slope: (p) => (p > 0 ? 1 : 0.01), linearPieces: true },
   tanh: { value: Math.tanh, slope: (p, h) => 1 - h * h },
   softplus: {
@@ -22,7 +22,7 @@ export const ACTIVATIONS = {
     },
   },
   elu: { value: (p) => (p > 0 ? p : Math.expm1(p)), slope: (p) => (p > 0 ? 1 : Math.exp(p)) },
-  identity: { value: (p) => p, slope: () => 1, linearPieces: true },
+  identity: { value: (p) => p, slope: () => 1 },
 };
 
 export class Network {

@@ -2,6 +2,7 @@
 // is new. Nothing it computes depends on when it is asked.
 
 import { digitsOf } from "./data.js";
+import { NotFinite } from "./eigen.js";
 import { Training } from "./training.js";
 import { featurePlane, InputPlane } from "./views.js";
 
@@ -54,19 +55,31 @@ export function serve(port) {
 
   const frame = ({ id, steps, view }) => {
     if (id !== run) return;
+    let unreadable = false; // weights so large that there is nothing to show; training says itself when it diverges
+    const shown = (make) => {
+      try {
+        return make();
+      } catch (error) {
+        if (!(error instanceof NotFinite)) throw error;
+        unreadable = true;
+        return null;
+      }
+    };
     const deadline = performance.now() + TRAIN;
     for (let left = steps; left > 0 && !training.finished && performance.now() < deadline; left -= 1) training.advance();
     const records = training.records.slice(sent);
     sent = training.records.length;
-    const now = readLive(steps > 0 && !training.finished);
-    const features = view.features ? featurePlane(training, view.layer, axes) : null;
+    const running = steps > 0 && !training.finished;
+    const now = shown(() => readLive(running));
+    const features = shown(() => (view.features ? featurePlane(training, view.layer, axes) : null));
     axes = features?.axes ?? axes;
-    const picture = paintPlane(view, steps > 0 && !training.finished);
+    const picture = shown(() => paintPlane(view, running));
     const { step, finished, failure } = training;
-    port.postMessage({ type: "frame", id, step, finished, failure, records, live: now, features, picture });
+    port.postMessage({ type: "frame", id, step, finished, failure, records, live: now, features, picture, unreadable });
   };
 
   const save = ({ id }) => {
+    if (id !== run) return;
     const { settings, step, network, losses } = training;
     const { weights, biases, widths } = network;
     port.postMessage({ type: "saved", id, settings, step, widths, weights, biases, losses: Float64Array.from(losses) });
