@@ -107,7 +107,7 @@ async function render({ model, el }) {
     download("playground.json", JSON.stringify(run.table(await conductor.save(), state())));
   };
   const takeaway = takeaways({ code, link: facts.address ? link : null, save, signal });
-    const status = make("p", { class: "lr-status", "data-status": true });
+  const status = make("p", { class: "lr-status", "data-status": true });
   const clock = make("p", { class: "lr-clock", "data-clock": true });
   const panels = playPanels({ facts, compact, clock, readings: make("div", { class: "lr-play-readings" }, readings.nodes) });
   const alarm = make("p", { class: "lr-alarm", role: "alert", "data-alarm": true, hidden: true });

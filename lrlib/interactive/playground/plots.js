@@ -1,7 +1,7 @@
 // The playground's curves and singular values, as SVG. Each function draws one plot anew; they are called at most once
 // a frame, with what is to be seen and the width that there is.
 
-const SIDE = { left: 34, right: 30, top: 16, bottom: 34 }; // margins of a plot, in pixels
+const SIDE = { left: 38, right: 30, top: 16, bottom: 34 }; // margins of a plot, in pixels
 const SHOWN_DECADES = [-4, 2]; // of singular values
 
 /** The steps' axis: 0 at the left, behind a break, and 1 to `last` on a log scale. */

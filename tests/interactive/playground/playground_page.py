@@ -3,6 +3,9 @@
 import json
 import re
 
+import torch
+
+from lrlib.data import load
 from lrlib.interactive.playground import Playground
 from lrlib.interactive.playground.presets import PRESETS
 
@@ -31,6 +34,19 @@ def without_still(figure):
 
 def html_of(changes=None, **options):
     return without_still(Playground(settings=changes or {}, **options))
+
+
+def page_digits():
+    """What the page holds of the digits, for the engine's digitsOf()."""
+    train, test = load("digits", n=500, seed=0), load("digits", split="test")
+    deviation, mean = torch.std_mean(train.x.double(), correction=0)
+    return {
+        "pixels": torch.cat([train.x, test.x]).mul(16).round().long().flatten().tolist(),
+        "labels": torch.cat([train.y, test.y]).tolist(),
+        "training": len(train),
+        "mean": float(mean),
+        "deviation": float(deviation),
+    }
 
 
 def set_to(page, **values):

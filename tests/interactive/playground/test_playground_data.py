@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from playground_page import page_digits
 
 from lrlib.data import gaussian_teacher, load, standardise
 from lrlib.data.plane import flip_labels, moons, rings, two_spirals
@@ -61,17 +62,7 @@ def test_the_teacher(engine, inputs, rank, noise, seed):
 @pytest.fixture(scope="module")
 def digits():
     """What a page holds of the digits, and what lrlib makes of them."""
-    train, test = load("digits", n=500, seed=0), load("digits", split="test")
-    deviation, mean = torch.std_mean(train.x.double(), correction=0)
-    x, y = torch.cat([train.x, test.x]), torch.cat([train.y, test.y])
-    sent = {
-        "pixels": (16 * x).flatten().int(),
-        "labels": y,
-        "training": 500,
-        "mean": mean,
-        "deviation": deviation,
-    }
-    return sent, standardise(train, test)
+    return page_digits(), standardise(load("digits", n=500, seed=0), load("digits", split="test"))
 
 
 def test_the_digits_to_the_last_bit(engine, digits):

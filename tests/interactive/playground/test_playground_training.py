@@ -5,10 +5,10 @@ import re
 import numpy as np
 import pytest
 import torch
+from playground_page import page_digits
 from torch.nn import functional as F
 
 from lrlib import jacobian_spectra, runtime
-from lrlib.data import load
 from lrlib.interactive.playground import CHOICES
 from lrlib.interactive.playground.course import PROBE, draw, start, trained
 from lrlib.rank import covariance_root
@@ -49,11 +49,7 @@ CHANGES = {
 
 @pytest.fixture(scope="module")
 def digits():
-    train_, test = load("digits", n=500, seed=0), load("digits", split="test")
-    deviation, mean = torch.std_mean(train_.x.double(), correction=0)
-    pixels = (16 * torch.cat([train_.x, test.x])).flatten().int()
-    labels = torch.cat([train_.y, test.y])
-    return {"pixels": pixels, "labels": labels, "training": 500, "mean": mean, "deviation": deviation}
+    return page_digits()
 
 
 def course(engine, digits, **changes):

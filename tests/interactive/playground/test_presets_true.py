@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from playground_page import page_digits
 
-from lrlib.data import load
 from lrlib.interactive.base import linked
 from lrlib.interactive.playground.figure import FOLDER
 from lrlib.interactive.playground.presets import CHECKED_SEEDS, PRESETS
@@ -86,19 +86,6 @@ def run_of(settings, course):
     return Run(steps, rate * steps, loss, score, absolute, relative)
 
 
-def digits():
-    """What digitsOf() makes the page's digits from."""
-    train, test = load("digits", n=500, seed=0), load("digits", split="test")
-    deviation, mean = torch.std_mean(train.x.double(), correction=0)
-    return {
-        "pixels": torch.cat([train.x, test.x]).mul(16).round().long().flatten().tolist(),
-        "labels": torch.cat([train.y, test.y]).tolist(),
-        "training": len(train),
-        "mean": float(mean),
-        "deviation": float(deviation),
-    }
-
-
 SETTINGS = {key: preset.settings for key, preset in PRESETS.items()}
 SETTINGS["noise 0"] = {**SETTINGS["label-noise"], "noise": 0.0}
 CUT = {"barely begun": ("fall", 20)}  # a run that is the first steps of another
@@ -121,7 +108,7 @@ def runs(browser):
             return [run.until(last) for run in trained(whole)]
         if name not in kept:
             courses = [{**SETTINGS[name], "seed": seed} for seed in SEEDS]
-            data = digits() if SETTINGS[name]["data"] == "digits" else None
+            data = page_digits() if SETTINGS[name]["data"] == "digits" else None
             made = page.evaluate(RUN, [source, courses, data])
             kept[name] = [run_of(SETTINGS[name], course) for course in made]
         return kept[name]
