@@ -22,7 +22,7 @@ function panelOf(name, label, { picture = false, extra = null } = {}) {
 
 /**
  * The views of the playground, among them the controls of what is read off and the words of the clock: { node,
- * draw(run, state) }. A compact one has the curves of local rank only.
+ * draw(run, state), first }. A compact one has the curves of local rank only.
  */
 function playPanels({ facts, compact, readings, clock }) {
   const legend = make("ul", { class: "lr-legend" });
@@ -110,5 +110,5 @@ function playPanels({ facts, compact, readings, clock }) {
     return told;
   };
   const others = compact ? [] : [readings, ...[plane, values, features, loss, score].map((panel) => panel.node)];
-  return { node: make("div", { class: "lr-panels" }, ranks.node, others), draw };
+  return { node: make("div", { class: "lr-panels" }, ranks.node, others), draw, first: ranks.node };
 }

@@ -3,6 +3,7 @@
 
 const STILL_MOTION = 1000; // ms between drawings for those who asked for less motion
 const REPORT = 2000; // ms between weights sent to Python
+const PHONE = 600; // pixels: as in the style sheet
 const CELLS = { training: { flat: 56, deep: 20 }, paused: { flat: 112, deep: 40 } }; // a side of the plane's picture
 
 /** The engine's half: asks the worker for frames, one at a time, and keeps the run that it tells of. */
@@ -84,7 +85,12 @@ async function render({ model, el }) {
     else set({ settings: { ...own, seed: settings().seed }, reading, eps, layer, preset: key });
   };
   const act = {
-    toggle: () => (conductor.run.finished ? restart(true) : turn(!running)),
+    toggle: () => {
+      if (conductor.run.finished) restart(true);
+      else turn(!running);
+      // on a phone the curves are below the buttons
+      if (running && root.getBoundingClientRect().width < PHONE) panels.first.scrollIntoView({ block: "nearest", behavior: calm ? "auto" : "smooth" });
+    },
     step: () => {
       if (!running && !conductor.run.finished) stepsAsked += 1;
       wake();

@@ -382,6 +382,19 @@ def test_it_fits_its_window(show, width, changes):
     assert min(small) >= (44 if width < 600 else 36)
 
 
+def test_on_a_phone_the_curves_come_into_view_when_it_starts(show):
+    page = opened(show, QUICK, width=390)
+    page.set_viewport_size({"width": 390, "height": 560})
+    control(page, "start").scroll_into_view_if_needed()
+    press(page, "start")
+    page.wait_for_function(
+        """() => {
+            const box = document.querySelector("[data-plot=ranks]").getBoundingClientRect();
+            return box.top >= 0 && box.bottom <= innerHeight;
+        }"""
+    )
+
+
 def test_every_control_and_picture_has_a_name(show):
     page = opened(show, TEACHER)
     for node in page.locator("select, input, svg[data-plot], canvas, fieldset, [role=group]").all():
