@@ -102,7 +102,8 @@ def script_json(value: Any) -> str:
 def linked(files: Iterable[Path]) -> str:
     """Return the text of JavaScript modules as one: without what they import from one another, and nothing exported.
 
-    They must call one another's exports by their names, and stand in an order in which each comes after those it needs.
+    They import in one line each, call one another's exports by their names, and stand in an order in which each comes
+    after those it needs.
     """
     text = "".join(file.read_text("utf-8") for file in files)
     return re.sub(r"^import .*\n|^export (?=function|class|const|async)", "", text, flags=re.MULTILINE)
@@ -125,9 +126,7 @@ class Figure(anywidget.AnyWidget):
     javascript: ClassVar[Path]
     still_colours: ClassVar[int] = 64  # a palette is enough for lines and letters: a third of the PNG's size
     more_javascript: ClassVar[tuple[Path, ...]] = ()  # files that go between kit.js and ``javascript``
-    worker_javascript: ClassVar[
-        tuple[Path, ...]
-    ] = ()  # what runs in a worker: the text of the constant ENGINE
+    worker_javascript: ClassVar[tuple[Path, ...]] = ()  # run in a worker: the constant ENGINE is their text
     lazy: ClassVar[bool] = False  # in a page, decode and draw it only when it comes near the window
     label = traitlets.Unicode().tag(sync=True)
     title = traitlets.Unicode().tag(sync=True)

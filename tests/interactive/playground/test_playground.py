@@ -10,6 +10,7 @@ from playground_page import QUICK, settings_of
 
 import lrlib
 from lrlib.interactive import Playground
+from lrlib.interactive.base import linked
 from lrlib.interactive.playground import CHOICES, PRESETS, course
 from lrlib.interactive.playground.settings import checked
 
@@ -147,6 +148,27 @@ def test_weights_of_settings_before_are_forgotten():
     figure.settings = {**figure.settings, "width": 16}
     assert (figure.step, figure.trained) == (0, b"")
     assert figure.network().widths == (2, 16, 16, 2)
+
+
+def test_the_engine_s_modules_are_linked_into_one_text():
+    text = linked(Playground.worker_javascript)
+    assert not re.search(r"^\s*(import|export)\b", text, re.MULTILINE)
+    declared = re.findall(r"^(?:async )?(?:function|class|const|let) (\w+)", text, re.MULTILINE)
+    assert len(declared) > 40
+    assert len(set(declared)) == len(declared)
+    for (
+        file
+    ) in Playground.worker_javascript:  # each imports from files that stand before it, and what they export
+        for names, source in re.findall(
+            r'^import \{ (.*) \} from "\./(\w+)\.js";$', file.read_text("utf-8"), re.MULTILINE
+        ):
+            before = next(other for other in Playground.worker_javascript if other.stem == source)
+            places = [Playground.worker_javascript.index(each) for each in (before, file)]
+            assert places[0] < places[1]
+            for name in names.split(", "):
+                assert re.search(
+                    rf"^export (function|class|const) {name}\b", before.read_text("utf-8"), re.MULTILINE
+                )
 
 
 def test_torch_s_default_dtype_is_left_as_it_was():
