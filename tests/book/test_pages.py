@@ -377,7 +377,7 @@ def test_the_counts_on_the_landing_page_are_those_of_python(browser, site, landi
     context, page, _ = open_page(browser, site, "book/index")
     figure = page.locator(EXPLORER).first
     figure.wait_for(state="visible", timeout=10_000)
-    mount = page.locator(".lr-mount script[type='application/json']").first
+    mount = page.locator(".lr-mount:has([data-figure=RankExplorer]) script[type='application/json']").first
     facts = json.loads(mount.text_content())["values"]["facts"]
     assert facts["steps"] == steps
     limit = facts["relativePlaces"] - 1  # relative thresholds go up to 1

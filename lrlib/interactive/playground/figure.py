@@ -56,8 +56,9 @@ class Playground(Figure):
     Of two views of one figure, each trains by itself, and Python has the weights that came last.
 
     Args:
-        preset: a key of ``lrlib.interactive.playground.PRESETS``, which brings settings, reading and threshold.
-        settings: what differs from the preset, by name; each one of ``CHOICES`` there.
+        preset: ``"fall"``, ``"no-decay"``, ``"lazy"``, ``"too-short"`` or ``"label-noise"``: brings settings, reading and
+            threshold.
+        settings: what differs from the preset, by name; each one of the module's ``CHOICES``.
         compact: only the curves of local rank, and a button to start.
         label, title: the figure's HTML id and the line above it.
 

@@ -13,7 +13,7 @@ class Preset:
     """Settings, what to read off their run, and a sentence that says what will be seen there.
 
     ``reading`` and ``eps`` are those of the curves of local rank, ``layer`` (1 is L1) the one to show at first where a
-    single one is shown. ``tests/interactive/playground/test_presets_true.py`` asserts each part of the sentence.
+    single one is shown. The tests (``test_presets_true.py``) assert each part of the sentence.
     """
 
     name: str
