@@ -334,12 +334,17 @@ def test_a_training_that_diverges_stops_with_a_message(show, changes):
     alarm.wait_for(state="visible", timeout=60_000)
     assert "training diverged" in alarm.text_content()
     assert alarm.get_attribute("role") == "alert"
-    stopped = shown_step(page)
-    assert stopped < settings["steps"]
-    press(page, "start")  # again: it stops where it stopped
-    alarm.wait_for(state="hidden")
+    wait_settled(page)
+    stopped, words = figure_data(page, "step"), alarm.text_content()
+    assert int(stopped) < settings["steps"]
+    again = """() => {
+        document.querySelector("[data-control=start]").click();
+        return document.querySelector("[data-alarm]").hidden;  // at once: it may be back in a frame or two
+    }"""
+    assert page.evaluate(again)  # and it stops where it stopped
     alarm.wait_for(state="visible", timeout=60_000)
-    assert shown_step(page) == stopped
+    wait_settled(page)
+    assert (figure_data(page, "step"), alarm.text_content()) == (stopped, words)
     choose(page, "lr", 0)
     wait_settled(page)
     assert alarm.is_hidden()
