@@ -2,7 +2,7 @@
 
 import build
 import pytest
-from test_pages import THEMES, WIDE, open_page
+from test_pages import CONTRAST_OF, THEMES, WIDE, open_page
 
 pytestmark = pytest.mark.browser
 NARROW = 390  # CSS pixels
@@ -78,30 +78,14 @@ def test_the_playground_trains_and_keeps_its_state_in_the_address(visit, width, 
 def test_its_words_can_be_read_in_both_themes(visit, theme):
     page, _ = visit("book/playground", theme=theme)
     contrasts = page.evaluate(
-        r"""() => {
-            const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-            const rgba = (colour) => {
-                context.clearRect(0, 0, 1, 1);
-                context.fillStyle = colour;
-                context.fillRect(0, 0, 1, 1);
-                return [...context.getImageData(0, 0, 1, 1).data].map((v) => v / 255);
-            };
-            const over = (top, below) => top.slice(0, 3).map((v, i) => v * top[3] + below[i] * (1 - top[3]));
-            const behind = (node) => {
-                const layers = [];
-                for (let n = node; n; n = n.parentElement) layers.push(rgba(getComputedStyle(n).backgroundColor));
-                return layers.reverse().reduce((below, top) => over(top, below), [1, 1, 1]);
-            };
-            const luminance = (c) => c.map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
-                .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+        "() => {"
+        + CONTRAST_OF
+        + """
             return [...document.querySelectorAll(".lr-play :is(p, span, button, legend, summary, li, text, pre)")]
-                .filter((node) => node.textContent.trim() && node.getClientRects().length && !node.closest("[disabled], .lr-output"))
+                .filter((node) => node.textContent.trim() && node.getClientRects().length && !node.closest("[aria-disabled=true], .lr-output"))
                 .map((node) => {
                     const style = getComputedStyle(node);
-                    const ground = behind(node);
-                    const ink = over(rgba(node.tagName === "text" ? style.fill : style.color), ground);
-                    const [dark, light] = [luminance(ink), luminance(ground)].sort((a, b) => a - b);
-                    return [(light + 0.05) / (dark + 0.05), node.textContent.trim().slice(0, 40)];
+                    return [contrastOf(node.tagName === "text" ? style.fill : style.color, node), node.textContent.trim().slice(0, 40)];
                 });
         }"""
     )

@@ -47,9 +47,8 @@ FACTS = r"""
 }
 """
 
-# The smallest contrast of text with what lies behind it, for each kind of element (WCAG 2.2, relative luminance).
-CONTRAST = r"""
-() => {
+# WCAG 2.2: the contrast of a colour with what lies behind an element, for the two tests that look for the smallest.
+CONTRAST_OF = r"""
   const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const rgba = (colour) => {
     context.clearRect(0, 0, 1, 1);
@@ -66,21 +65,31 @@ CONTRAST = r"""
   const luminance = (c) =>
     c.map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
       .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const contrastOf = (colour, node) => {
+    const back = behind(node);
+    const [dark, bright] = [luminance(over(rgba(colour), back)), luminance(back)].sort((a, b) => a - b);
+    return (bright + 0.05) / (dark + 0.05);
+  };
+"""
+
+# The smallest contrast of text for each kind of element.
+CONTRAST = (
+    "() => {"
+    + CONTRAST_OF
+    + r"""
   const worst = {};
   for (const selector of ["h1", "h2", "p", "li", "a", "td", "th", "figcaption", "pre", "pre span", ".bd-links a", "summary"]) {
     for (const node of document.querySelectorAll(`article ${selector}, ${selector === ".bd-links a" ? selector : "#none"}`)) {
       if (node.closest(".lr-figure, .sr-only, .headerlink, img") || node.matches(".headerlink")) continue;
       if (!node.textContent.trim() || node.getClientRects().length === 0) continue;
-      const back = behind(node);
-      const text = over(rgba(getComputedStyle(node).color), back);
-      const [dark, bright] = [luminance(text), luminance(back)].sort((a, b) => a - b);
-      const ratio = (bright + 0.05) / (dark + 0.05);
+      const ratio = contrastOf(getComputedStyle(node).color, node);
       if (!(selector in worst) || ratio < worst[selector][0]) worst[selector] = [ratio, node.textContent.trim().slice(0, 40)];
     }
   }
   return worst;
 }
 """
+)
 
 
 @dataclass

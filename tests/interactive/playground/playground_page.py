@@ -6,7 +6,7 @@ import re
 import torch
 
 from lrlib.data import load
-from lrlib.interactive.playground import Playground
+from lrlib.interactive.playground import CHOICES, Playground
 from lrlib.interactive.playground.presets import PRESETS
 
 MODEL = "document.querySelector('.lr-mount').lrModel"
@@ -20,6 +20,7 @@ QUICK = {
     "decay": 0.01,
     "noise": 0.1,
 }
+TEACHER = {**QUICK, "data": "teacher", "loss": "mse", "inputs": 15, "rank": 3}
 
 
 def settings_of(changes, preset="fall"):
@@ -103,3 +104,19 @@ def shown_ranks(page):
 
 def shown_step(page):
     return int(re.match(r"Step ([\d,]+)", page.locator("[data-status]").inner_text())[1].replace(",", ""))
+
+
+def control(page, name):
+    return page.locator(f"[data-control={name}]")
+
+
+def choose(page, name, index):
+    if name in CHOICES:
+        open_panel(page, "lr-all-settings")
+    control(page, name).select_option(index=index)
+
+
+def opened(show, changes=QUICK, **options):
+    page = show(html_of(changes), **options)
+    wait_settled(page)
+    return page

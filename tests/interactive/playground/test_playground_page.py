@@ -1,23 +1,22 @@
-"""The playground in a page: its buttons, settings, readings, words, and what happens when something goes wrong."""
+"""The playground in a page: its buttons, settings, readings and words."""
 
 import itertools
 import json
 
 import pytest
 import torch
-from fitting import check_it_fits
 from playground_page import (
-    MODEL,
     PATIENCE,
     QUICK,
+    TEACHER,
+    choose,
+    control,
     figure_data,
     get,
-    html_of,
-    open_panel,
+    opened,
     press,
     saved,
     set_to,
-    settings_of,
     shown_ranks,
     shown_step,
     train_to_the_end,
@@ -25,28 +24,11 @@ from playground_page import (
 )
 
 import lrlib
-from lrlib.interactive.playground import CHOICES, PRESETS, Playground
+from lrlib.interactive.playground import CHOICES, PRESETS
 from lrlib.interactive.playground.course import draw, float64, trained
 from lrlib.interactive.playground.settings import READINGS, THRESHOLDS
 
 pytestmark = pytest.mark.browser
-TEACHER = {**QUICK, "data": "teacher", "loss": "mse", "inputs": 15, "rank": 3}
-
-
-def control(page, name):
-    return page.locator(f"[data-control={name}]")
-
-
-def choose(page, name, index):
-    if name in CHOICES:
-        open_panel(page, "lr-all-settings")
-    control(page, name).select_option(index=index)
-
-
-def opened(show, changes=QUICK, **options):
-    page = show(html_of(changes), **options)
-    wait_settled(page)
-    return page
 
 
 # --- the run -------------------------------------------------------------------------------------------------------
@@ -314,178 +296,3 @@ def test_losses_and_scores_are_lrlib_s(show):
         loss = torch.nn.functional.cross_entropy(net(inputs), labels).item()
         assert found[-1]["loss"] == pytest.approx(loss, rel=1e-6)
         assert found[-1]["score"] == lrlib.train.accuracy(net, inputs, labels)
-
-
-# --- when something is wrong ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {**TEACHER, "lr": 5.0, "activation": "identity"},
-        {**QUICK, "loss": "mse", "lr": 5.0, "activation": "identity", "momentum": 0.99},
-    ],
-)
-def test_a_training_that_diverges_stops_with_a_message(show, changes):
-    settings = settings_of({**changes, "steps": 2000})
-    page = opened(show, settings)
-    press(page, "start")
-    alarm = page.locator("[data-alarm]")
-    alarm.wait_for(state="visible", timeout=60_000)
-    assert "training diverged" in alarm.text_content()
-    assert alarm.get_attribute("role") == "alert"
-    wait_settled(page)
-    stopped, words = figure_data(page, "step"), alarm.text_content()
-    assert int(stopped) < settings["steps"]
-    again = """() => {
-        document.querySelector("[data-control=start]").click();
-        return document.querySelector("[data-alarm]").hidden;  // at once: it may be back in a frame or two
-    }"""
-    assert page.evaluate(again)  # and it stops where it stopped
-    alarm.wait_for(state="visible", timeout=60_000)
-    wait_settled(page)
-    assert (figure_data(page, "step"), alarm.text_content()) == (stopped, words)
-    choose(page, "lr", 0)
-    wait_settled(page)
-    assert alarm.is_hidden()
-    assert control(page, "start").text_content() == "▶ Train"
-
-
-def test_without_workers_it_trains_in_the_page(show, monkeypatch):
-    page = show("<script>window.Worker = undefined;</script>" + html_of(QUICK))
-    train_to_the_end(page)
-    ranks = shown_ranks(page)
-    other = show(html_of(QUICK))
-    train_to_the_end(other)
-    assert shown_ranks(other) == ranks
-
-
-def test_an_engine_that_fails_says_so(show):
-    page = opened(show)
-    set_to(
-        page, settings=settings_of({**QUICK, "activation": "none"})
-    )  # no control can: it stands for a mistake of ours
-    page.wait_for_selector("[data-alarm]:visible")
-    assert "The engine stopped" in page.locator("[data-alarm]").text_content()
-
-
-# --- how it looks --------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("width", [358, 390, 720, 1280])
-@pytest.mark.parametrize("changes", [TEACHER, QUICK, {"depth": 5}])
-def test_it_fits_its_window(show, width, changes):
-    page = opened(show, changes, width=width)
-    check_it_fits(page, width, captions=False)
-    for canvas in page.locator("canvas").all():
-        box = canvas.bounding_box()
-        assert box["width"] == box["height"] > 150
-        assert box["x"] + box["width"] <= width
-    small = page.locator("button:visible, select:visible").evaluate_all(
-        "all => all.map((e) => e.getBoundingClientRect().height)"
-    )
-    assert min(small) >= (44 if width < 600 else 36)
-
-
-def test_on_a_phone_the_curves_come_into_view_when_it_starts(show):
-    page = opened(show, QUICK, width=390)
-    page.set_viewport_size({"width": 390, "height": 560})
-    control(page, "start").scroll_into_view_if_needed()
-    press(page, "start")
-    page.wait_for_function(
-        """() => {
-            const box = document.querySelector("[data-plot=ranks]").getBoundingClientRect();
-            return box.top >= 0 && box.bottom <= innerHeight;
-        }"""
-    )
-
-
-def test_every_control_and_picture_has_a_name(show):
-    page = opened(show, TEACHER)
-    for node in page.locator("select, input, svg[data-plot], canvas, fieldset, [role=group]").all():
-        name = node.evaluate(
-            "e => e.getAttribute('aria-label') ?? e.querySelector(':scope > legend')?.textContent"
-            " ?? e.closest('label')?.textContent ?? ''"
-        )
-        assert name.strip()
-    assert page.locator("[data-canvas=plane]").get_attribute("aria-label").startswith("A slice of the inputs")
-
-
-def test_those_who_ask_for_less_motion_see_a_picture_a_second(show):
-    counted = """async () => {
-        let count = 0;
-        const observer = new MutationObserver(() => (count += 1));
-        observer.observe(document.querySelector("[data-status]"), { childList: true, characterData: true, subtree: true });
-        document.querySelector("[data-control=start]").click();
-        await new Promise((resolve) => setTimeout(resolve, 2500));
-        observer.disconnect();
-        return count;
-    }"""
-    changes = {**QUICK, "steps": 100_000}
-    calm = opened(show, changes, reduced_motion="reduce").evaluate(counted)
-    lively = opened(show, changes).evaluate(counted)
-    assert 1 <= calm <= 4  # at the start, and after one and two seconds
-    assert lively > 2 * calm
-
-
-def test_it_reads_aloud_when_it_stops_and_not_while_it_runs(show):
-    page = opened(show, {**QUICK, "steps": 100_000})
-    output = page.locator("[data-output]")
-    assert output.get_attribute("aria-live") == "polite"
-    press(page, "start")
-    page.wait_for_function("Number(document.querySelector('.lr-figure').dataset.step) > 100")
-    assert output.get_attribute("aria-live") == "off"
-    press(page, "start")
-    wait_settled(page)
-    assert output.get_attribute("aria-live") == "polite"
-    assert output.text_content().startswith(f"Step {shown_step(page):,}")
-
-
-def test_a_compact_one_has_the_curves_and_one_button_to_start(show):
-    page = show(html_of({"steps": 200}, compact=True))
-    wait_settled(page)
-    assert page.locator("[data-plot]").count() == 1
-    assert page.locator("canvas, select").count() == 0
-    page.wait_for_timeout(300)
-    assert shown_step(page) == 0
-    train_to_the_end(page)
-    assert shown_step(page) == 200
-    assert figure_data(page, "finished") == "true"
-
-
-def test_it_is_removed_with_its_worker(show):
-    page = opened(show, {**QUICK, "steps": 100_000})
-    press(page, "start")
-    (worker,) = page.workers
-    with worker.expect_event("close"):
-        page.evaluate("document.querySelector('.lr-mount').lrCleanup()")
-    assert page.locator(".lr-figure").count() == 0
-    listeners = page.evaluate(f"[...{MODEL}.listeners.values()].reduce((sum, own) => sum + own.size, 0)")
-    assert listeners == 0
-    set_to(page, reading="stable", settings=settings_of(QUICK))
-    page.evaluate("location.hash = '#data=rings'")
-    page.wait_for_timeout(100)
-
-
-def test_two_on_a_page_are_two(show):
-    page = show(html_of(QUICK) + html_of({**QUICK, "seed": 1}, compact=True), ready=2)
-    first, second = page.locator(".lr-figure").all()
-    second.locator("[data-control=start]").click()
-    page.wait_for_function("document.querySelectorAll('.lr-figure')[1].dataset.finished === 'true'")
-    assert first.get_attribute("data-step") == "0"
-    assert {figure.get_attribute("id") for figure in (first, second)} == {"playground", "playground-2"}
-
-
-def test_another_figure_s_style_behind_it_does_not_bring_back_what_is_hidden(show):
-    page = show(html_of(QUICK) + html_of(QUICK, compact=True), ready=2)
-    open_panel(page, "lr-all-settings")
-    for name in ("inputs", "rank"):
-        assert control(page, name).is_hidden()
-    start = control(page, "start").first
-    start.hover()
-    colours = start.evaluate("e => [getComputedStyle(e).color, getComputedStyle(e).backgroundColor]")
-    assert colours[0] != colours[1]
-
-
-def test_a_page_of_it_is_small():
-    assert len(Playground().page()) < 400_000  # bytes: all of it is ASCII
